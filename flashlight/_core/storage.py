@@ -1,0 +1,169 @@
+"""`Storage`: the data that views share. A write swaps the array; arrays are never changed.
+
+So a snapshot (of a saved tensor, say) is the array itself, and costs nothing. `HostStorage`
+is the one exception: its memory is NumPy's and the outside world may write to it, so every
+read makes a copy.
+"""
+
+from __future__ import annotations
+
+import itertools
+from sys import getrefcount
+
+import mlx.core as mx
+import numpy as np
+
+from .device import STREAMS
+from .dtype import bfloat16, bool_, dtype
+from .evaluation import evaluate
+from .layout import Layout, contiguous, overriding
+from .reading import recipe
+
+_addresses = itertools.count(1)
+
+
+class Storage:
+    """One `mx.array` in the shape in which it was made, and the layout that describes it."""
+
+    __slots__ = ("array", "layout", "version", "host", "_address", "__weakref__")
+
+    def __init__(self, array: mx.array, layout: Layout):
+        self.array = array
+        self.layout = layout
+        self.version = 0
+
+    def read(self, layout: Layout) -> mx.array:
+        """Return the elements of `layout`, in its shape; lazy."""
+        own = self.layout
+        if own is layout:
+            return self.array
+        array = self.array
+        if own.dtype is not layout.dtype:
+            array = reinterpret(array, own.dtype, layout.dtype)
+        return recipe(tuple(array.shape), layout).read(array)
+
+    def write(self, layout: Layout, values: mx.array) -> None:
+        """Replace the elements of `layout` by `values` (of its shape and dtype) and count a version."""
+        self.version += 1
+        own = self.layout
+        if own is layout:
+            self.array = values
+            return
+        array = self.array
+        if own.dtype is not layout.dtype:
+            array = reinterpret(array, own.dtype, layout.dtype)
+            array = recipe(tuple(array.shape), layout).write(array, values)
+            self.array = mx.reshape(reinterpret(array, layout.dtype, own.dtype), tuple(own.size))
+        else:
+            self.array = recipe(tuple(array.shape), layout).write(array, values)
+
+    def nbytes(self) -> int:
+        """Return the size in bytes."""
+        return self.layout.numel * self.layout.dtype.itemsize
+
+    def address(self) -> int:
+        """Return a number that tells storages apart and leaves room for offsets: no real address."""
+        try:
+            return self._address
+        except AttributeError:
+            # Arrays move at every write, so there is no lasting address to tell.
+            self._address = 0 if self.nbytes() == 0 else next(_addresses) << 44
+            return self._address
+
+    def resize(self, nbytes: int) -> None:
+        """Change the size in bytes; new bytes are zero."""
+        own = self.layout
+        count = -(-nbytes // own.dtype.itemsize)
+        flat = mx.reshape(self.array, (-1,))
+        if count <= own.numel:
+            flat = flat[:count]
+        else:
+            flat = mx.concatenate([flat, mx.zeros((count - own.numel,), flat.dtype)])
+        self.array = flat
+        self.layout = contiguous((count,), own.dtype, own.device)
+
+    def to_host(self) -> np.ndarray:
+        """Move the data to memory that NumPy may share, and return it (flat)."""
+        own = self.layout
+        if own.dtype is bfloat16:
+            raise TypeError("Got unsupported ScalarType BFloat16: NumPy has no such type; "
+                            "use tensor.float().numpy()")
+        evaluate(self.array, "numpy()")
+        # A copy: MLX's buffer may be shared by other arrays, or given away by the next operation.
+        self.host = np.array(self.array, copy=True).reshape(-1)
+        self.__class__ = HostStorage
+        self.layout = overriding(own)
+        self.array = _NOTHING
+        return self.host
+
+
+class HostStorage(Storage):
+    """A storage whose memory NumPy shares; a plain one again once nobody else holds it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def around(cls, host: np.ndarray, layout: Layout) -> HostStorage:
+        """Return a storage over the flat array `host`, described by the flat `layout`."""
+        made = cls(_NOTHING, overriding(layout))
+        made.host = host
+        return made
+
+    def read(self, layout: Layout) -> mx.array:
+        """Return a copy of the elements of `layout`."""
+        if getrefcount(self.host) <= 2 and self.host.base is None:
+            self._leave_host()
+            return Storage.read(self, layout)
+        source = self.window(layout)
+        return mx.array(source if source.flags.c_contiguous else np.ascontiguousarray(source),
+                        layout.dtype.mlx).reshape(layout.size)
+
+    def write(self, layout: Layout, values: mx.array) -> None:
+        """Write `values` into the shared memory, now."""
+        self.version += 1
+        evaluate(values, "writing to memory shared with NumPy")
+        self.window(layout)[...] = np.asarray(values)
+
+    def window(self, layout: Layout) -> np.ndarray:
+        """Return a writable NumPy view of the shared memory."""
+        host = self.host
+        if host.dtype != layout.dtype.numpy:
+            host = host.view(layout.dtype.numpy)
+        if layout.numel == 0:
+            return np.empty(tuple(layout.size), host.dtype)
+        if layout.extent() > host.size:
+            raise RuntimeError(f"a view of {layout.extent()} elements does not fit a storage of {host.size}")
+        size = layout.dtype.itemsize
+        return np.lib.stride_tricks.as_strided(
+            host[layout.offset:], tuple(layout.size), [step * size for step in layout.stride])
+
+    def to_host(self) -> np.ndarray:
+        """Return the shared memory."""
+        return self.host
+
+    def resize(self, nbytes: int) -> None:
+        """Move out of the shared memory and change the size in bytes."""
+        self._leave_host()
+        Storage.resize(self, nbytes)
+
+    def _leave_host(self):
+        own = self.layout
+        self.__class__ = Storage
+        self.array = mx.array(self.host, own.dtype.mlx).reshape(own.size)
+        self.layout = contiguous(own.size, own.dtype, own.device)
+        self.host = None
+
+
+def reinterpret(array: mx.array, old: dtype, new: dtype) -> mx.array:
+    """Return the bytes of `array` as a flat array of another dtype."""
+    flat = mx.reshape(array, (-1,))
+    with mx.stream(STREAMS.cpu):
+        if old is bool_:
+            flat = mx.view(flat, mx.uint8)
+        if new is bool_:
+            return mx.view(flat, mx.uint8) != 0 if new.itemsize == 1 else flat
+        return mx.view(flat, new.mlx)
+
+
+_NOTHING = mx.zeros((0,))
+mx.eval(_NOTHING)
