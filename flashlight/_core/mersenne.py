@@ -1,4 +1,4 @@
-"""PyTorch's CPU random stream: MT19937 with its seeding rule, its state bytes and its spare normal."""
+"""PyTorch's CPU random stream: MT19937, its seeding rule, its state bytes, its spare normal."""
 
 from __future__ import annotations
 
@@ -65,6 +65,9 @@ class MersenneTwister:
     def words64(self, count: int) -> np.ndarray:
         """The next `count` pairs of words as uint64, the first of a pair high."""
         self._fresh = self._fresh and not count
+        if count < _FEW // 4:
+            words = self._bits.random_raw(2 * count)
+            return (words[0::2] << np.uint64(32)) | words[1::2]
         return self._legacy.randint(0, 1 << 64, count, dtype=np.uint64)
 
     def uniform24(self, count: int) -> np.ndarray:
@@ -83,17 +86,6 @@ class MersenneTwister:
         values = words.view(np.int64).astype(np.float64)
         values *= 2.0**-53
         return values
-
-    def snapshot(self) -> tuple[dict, bool]:
-        """The place in the stream, without the spare normal, for `rewind`."""
-        return self._bits.state, self._fresh
-
-    def rewind(self, snapshot: tuple[dict, bool], words: int) -> None:
-        """Go back to `snapshot` and from there `words` words forward."""
-        self._bits.state, self._fresh = snapshot
-        if words:
-            self._fresh = False
-            self._bits.random_raw(words, output=False)
 
     def state_bytes(self) -> bytes:
         """The state in PyTorch's own format, 5056 bytes."""
@@ -128,6 +120,8 @@ class MersenneTwister:
             self._legacy.set_state(("MT19937", words, position))
             self._fresh = left == 1 and following == 0
             # No CPU sampler reads the float spare; it only travels with the state.
-            self._float_spare = _FLOAT_SPARE.pack(*_FLOAT_SPARE.unpack_from(record, _FLOAT_SPARE_AT))
+            self._float_spare = _FLOAT_SPARE.pack(
+                *_FLOAT_SPARE.unpack_from(record, _FLOAT_SPARE_AT)
+            )
             self.initial_seed = seed
             self.spare_normal = spare if has_spare else None
