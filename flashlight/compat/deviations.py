@@ -1,0 +1,99 @@
+"""Where flashlight differs from PyTorch: one record each, for the docs and for the tests.
+
+`tools/write_docs.py` writes docs/deviations.md from these records. A test may only expect to fail
+where a record's `rows` name it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One difference: what a program sees, why it is there, and what to do about it.
+
+    `rows` are patterns (fnmatch) of the parity rows which the difference excuses.
+    """
+
+    name: str
+    why: str
+    differs: str
+    instead: str
+    rows: tuple[str, ...] = ()
+
+
+DEVIATIONS = (
+    Deviation(
+        name="float64 runs on the CPU",
+        why="Metal has no 64-bit floating point, and MLX computes it on its CPU stream only",
+        differs="an operation on float64 runs on the CPU whatever the tensor's device, in full "
+        "double precision; `device` still reads the device that was asked for",
+        instead="use float32 where the accelerator's speed matters",
+    ),
+    Deviation(
+        name="No complex128, complex32, float8 or quantized tensors",
+        why="MLX has no arrays of these types",
+        differs="the dtype objects exist, and so do rules about them (`promote_types`); making a "
+        "tensor of one raises",
+        instead="use complex64, or keep real and imaginary parts as two float64 tensors",
+    ),
+    Deviation(
+        name="Tensors of several devices can be mixed",
+        why="memory is unified: every device reads every tensor",
+        differs="an operation on tensors of different devices runs on the first one's instead of "
+        "raising; `to(device)` costs nothing; `.numpy()` and `.tolist()` work from every device",
+        instead="nothing to do: programs that move their tensors as PyTorch wants it run unchanged",
+    ),
+    Deviation(
+        name="Evaluation is lazy",
+        why="MLX builds a graph and computes when a value is read",
+        differs="an error that only the data can show (a singular matrix found on an accelerator, "
+        "say) may be raised where the value is read; timing a line needs a synchronisation",
+        instead="read a value, or call `torch.mps.synchronize()` / `torch.cuda.synchronize()`",
+    ),
+    Deviation(
+        name="data_ptr is not an address",
+        why="MLX's arrays move when they are written",
+        differs="equal numbers mean the same element of the same storage, as in PyTorch, but no "
+        "other library can read memory there",
+        instead="use `.numpy()`, DLPack or the buffer protocol to share memory",
+    ),
+    Deviation(
+        name="Random numbers on accelerators are not PyTorch's",
+        why="CUDA's and Metal's generators depend on launch geometry; ours counts",
+        differs="draws on an accelerator (`device=`, dropout on its tensors) have their own seed "
+        "and numbers; draws without a device and all initial weights are PyTorch CPU's, to the bit "
+        "for integers, uniforms and permutations, within 2 ulp for normals",
+        instead="draw on the CPU and move the result, which costs nothing",
+    ),
+    Deviation(
+        name="No checks of data inside a trace",
+        why="in mx.compile and mx.vmap there is no data to look at",
+        differs="an index out of range, or an integer division by zero, is not noticed there; an "
+        "operation whose result's shape depends on data raises",
+        instead="run the function once without compiling it",
+    ),
+    Deviation(
+        name="The modules are called flashlight",
+        why="`import torch` gives flashlight's own module objects",
+        differs="`torch.__name__` and the `__module__` of classes read `flashlight...`; pickles "
+        "made by pickle.dump name them so. torch.save writes PyTorch's names, and torch.load "
+        "reads both",
+        instead="exchange files with torch.save and torch.load, or with safetensors",
+    ),
+    Deviation(
+        name="Programs started by subprocess are on their own",
+        why="only multiprocessing's children are known to belong to the program",
+        differs="a Python program that is started by subprocess, os.exec or a shell imports the "
+        "real PyTorch, if there is one",
+        instead="start it as `python -m flashlight program.py`",
+    ),
+    Deviation(
+        name="set_num_threads concerns BLAS",
+        why="MLX's CPU kernels run in one thread for each stream",
+        differs="`torch.set_num_threads` sets the threads of matrix products and decompositions; "
+        "elementwise work and reductions use one",
+        instead="use worker processes for data loading, and an accelerator for heavy work",
+    ),
+)

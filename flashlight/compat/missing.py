@@ -1,0 +1,168 @@
+"""The names of PyTorch's that flashlight does not have, each with its reason and an alternative.
+
+Such a name is absent: `hasattr` is False, so that packages fall back as they do on an older
+PyTorch. Asking for it raises AttributeError, or ImportError in `from torch import name`, with the
+reason. `attach` puts that in place for the public modules and for Tensor.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from types import ModuleType
+from typing import NoReturn
+
+PACKAGE = "flashlight"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Names absent for one reason; a name may end in `*`."""
+
+    names: tuple[str, ...]
+    reason: str
+    instead: str
+
+
+MISSING = (
+    Missing(
+        names=("torch.jit",),
+        reason="TorchScript compiles to PyTorch's own interpreter, which MLX has no part of",
+        instead="call the function as it is; torch.compile traces it into fused MLX kernels",
+    ),
+    Missing(
+        names=("torch.fx", "torch.export", "torch.onnx", "torch._dynamo", "torch._inductor"),
+        reason="there is no graph of PyTorch operators to export: operations run on MLX directly",
+        instead="save the state_dict and rebuild the model where it is needed",
+    ),
+    Missing(
+        names=("torch.ao", "torch.quantization", "torch.quantize_*", "torch.quantized_*",
+               "torch.q_*", "torch.dequantize", "torch.empty_quantized", "torch.fbgemm_*",
+               "torch.Tensor.q_*", "torch.Tensor.dequantize", "torch.Tensor.int_repr",
+               "torch.Tensor.qscheme", "torch.nn.quantized", "torch.nn.intrinsic", "torch.nn.qat",
+               "torch.nn.quantizable"),
+        reason="PyTorch's quantized tensors have no counterpart in MLX, whose quantization packs "
+        "weights in groups",
+        instead="use bfloat16 or float16, or mlx.core.quantize on the weights",
+    ),
+    Missing(
+        names=("torch.mkldnn_*", "torch.cudnn_*", "torch.miopen_*", "torch.Tensor.to_mkldnn",
+               "torch.utils.mkldnn"),
+        reason="it calls one library of one backend, which MLX does not use",
+        instead="call the function of torch.nn.functional that it speeds up",
+    ),
+    Missing(
+        names=("torch.xpu", "torch.mtia", "torch.Tensor.xpu", "torch.Tensor.ipu",
+               "torch.Tensor.hpu", "torch.Tensor.mtia", "torch.is_vulkan_available"),
+        reason="MLX runs on Metal, CUDA and the CPU only",
+        instead='use the devices "mps", "cuda" or "cpu"',
+    ),
+    Missing(
+        names=("torch.utils.cpp_extension", "torch.cpp", "torch.classes", "torch.ops",
+               "torch.library", "torch._C"),
+        reason="extensions in C++ are written against PyTorch's binary interface",
+        instead="write the operation with tensors, or as an mlx.core.fast kernel",
+    ),
+    Missing(
+        names=("torch.package", "torch.futures", "torch.monitor", "torch.distributed.rpc"),
+        reason="it belongs to PyTorch's deployment services",
+        instead="use pickle or torch.save, and concurrent.futures",
+    ),
+)
+
+
+def find(name: str) -> Missing | None:
+    """The entry that explains why `name` (torch.jit) or its parent is absent."""
+    while "." in name:
+        for entry in MISSING:
+            if any(name == known or fnmatchcase(name, known) for known in entry.names):
+                return entry
+        name = name.rpartition(".")[0]
+    return None
+
+
+def explain(owner: str, name: str, sentence: str) -> str:
+    """`sentence` (module 'torch' has no attribute 'jit'), with the reason if there is one."""
+    entry = find(f"{owner}.{name}")
+    return sentence if entry is None else f"{sentence}: {entry.reason}. Instead: {entry.instead}."
+
+
+def _module_getattr(module: ModuleType) -> Callable[[str], object]:
+    owner = "torch" + module.__name__.removeprefix(PACKAGE)
+    earlier = module.__dict__.get("__getattr__")
+
+    def __getattr__(name: str) -> object:
+        if earlier is not None:
+            try:
+                return earlier(name)
+            except AttributeError:
+                if find(f"{owner}.{name}") is None:
+                    raise
+        sentence = f"module '{owner}' has no attribute '{name}'"
+        raise AttributeError(explain(owner, name, sentence), name=name, obj=module)
+
+    return __getattr__
+
+
+def _tensor_getattr(tensor: object, name: str) -> NoReturn:
+    if find(f"torch.Tensor.{name}") is None:
+        # Asked a second time, so that an error inside a property is told as it was.
+        object.__getattribute__(tensor, name)
+    kind = type(tensor).__name__
+    sentence = f"'{kind}' object has no attribute '{name}'"
+    raise AttributeError(explain("torch.Tensor", name, sentence), name=name, obj=tensor)
+
+
+def _class_getattr(cls: type, name: str) -> NoReturn:
+    sentence = f"type object '{cls.__name__}' has no attribute '{name}'"
+    raise AttributeError(explain("torch.Tensor", name, sentence), name=name, obj=cls)
+
+
+class MissingFinder(importlib.abc.MetaPathFinder):
+    """Last on sys.meta_path: tells why a module could not be found."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        top, _, rest = fullname.partition(".")
+        if not rest or top not in (PACKAGE, "torch") or not _is_ours(top):
+            return None
+        entry = find(f"torch.{rest}")
+        callers = _importlib_callers()
+        if entry is None or "_find_and_load" not in callers:
+            return None  # importlib.util.find_spec answers None for what isn't there
+        reason = f"{entry.reason}. Instead: {entry.instead}."
+        if "_handle_fromlist" in callers:
+            # `from torch import jit` would drop a ModuleNotFoundError and its text.
+            raise ImportError(f"cannot import name {rest!r} from 'torch': {reason}", name=fullname)
+        raise ModuleNotFoundError(f"No module named 'torch.{rest}': {reason}", name=fullname)
+
+
+def _is_ours(top: str) -> bool:
+    return getattr(sys.modules.get(top), "__name__", None) == PACKAGE
+
+
+def _importlib_callers() -> list[str]:
+    """The functions of the import system that are asking, innermost first."""
+    names = []
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+        names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return names
+
+
+def attach(tensor: type) -> None:
+    """Explain the missing names of the public modules loaded so far and of the class `tensor`."""
+    for name, module in list(sys.modules.items()):
+        inner = name.removeprefix(PACKAGE)
+        if inner == name or (inner and inner[0] != ".") or any(
+            part.startswith("_") or part == "compat" for part in inner.split(".")
+        ):
+            continue
+        module.__getattr__ = _module_getattr(module)
+    tensor.__getattr__ = _tensor_getattr
+    if type(tensor) is not type:
+        type(tensor).__getattr__ = _class_getattr
+    sys.meta_path.append(MissingFinder())
