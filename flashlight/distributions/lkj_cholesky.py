@@ -57,7 +57,7 @@ class LKJCholesky(Distribution):
         return rows + torch.diag_embed(diagonal)
 
     def log_prob(self, value):
-        # With the Jacobian from the factor to the matrix, entry i of the diagonal is to the power of
+        # With the Jacobian from factor to matrix, entry i of the diagonal comes to the power
         # 2 (concentration - 1) + dim - i (Stan functions reference, "Cholesky LKJ correlation
         # distribution"); the norm is on page 1999 of the paper.
         if self._validate_args:
