@@ -1,0 +1,185 @@
+"""Storages seen as bytes: made from files and buffers, and read back, with no second copy.
+
+What checkpoints and `UntypedStorage` need below tensors.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+import mlx.core as mx
+import numpy as np
+
+from .device import STREAMS, device
+from .dtype import bfloat16, bool_, check_supported, dtype, uint8
+from .evaluation import ensure_memory, evaluate
+from .layout import Layout, contiguous
+from .storage import HostStorage, Storage
+
+
+def new_storage(numel: int, dtype: dtype, where: device) -> tuple[Storage, memoryview]:
+    """Return a storage of `numel` elements and its memory as bytes, to be filled before it is read.
+
+    Raises RuntimeError if there is not that much memory, TypeError for a type MLX lacks.
+    """
+    check_supported(dtype)
+    ensure_memory(numel * dtype.itemsize)
+    with mx.stream(STREAMS.cpu):
+        array = mx.empty((numel,), dtype.mlx)
+        mx.eval(array)
+    return Storage(array, contiguous((numel,), dtype, where)), writable_bytes(array)
+
+
+def writable_bytes(array: mx.array) -> memoryview:
+    """Return the memory of an evaluated, row-major array."""
+    return memoryview(array).cast("B") if array.size else memoryview(bytearray())
+
+
+def storage_bytes(storage: Storage, reader: str = "saving") -> memoryview:
+    """Return the bytes of a storage, in storage order; not to be written to."""
+    if isinstance(storage, HostStorage):
+        return memoryview(storage.host.view(np.uint8)) if storage.host.size else memoryview(b"")
+    array = evaluate(storage.array, reader)
+    if array.size == 0:
+        return memoryview(b"")
+    view = memoryview(array)
+    if not view.c_contiguous:
+        view = memoryview(evaluate(mx.contiguous(array), reader))
+    return view.cast("B")
+
+
+def copied(storage: Storage, where: device) -> Storage:
+    """Return a storage of the same data on `where`; both share the array until one is written to."""
+    own = storage.layout
+    plain = contiguous(own.size, own.dtype, own.device)
+    return Storage(storage.read(plain), plain.with_device(where))
+
+
+def as_dtype(storage: Storage, layout: Layout) -> None:
+    """Give a storage that nothing has read yet the shape and type of the tensor that covers it.
+
+    Saves that tensor a reshape at every read. Does nothing for layouts that do not cover it.
+    """
+    own = storage.layout
+    if type(storage) is not Storage or own is layout or own.ndim != 1 or storage.version:
+        return
+    covers = layout.contiguous and layout.offset == 0
+    if not covers or layout.numel * layout.dtype.itemsize != storage.nbytes():
+        return
+    array = storage.array
+    if own.dtype is not layout.dtype:
+        if bool_ in (own.dtype, layout.dtype):
+            return
+        array = mx.view(array, layout.dtype.mlx)
+    storage.array = mx.reshape(array, tuple(layout.size))
+    storage.layout = contiguous(layout.size, layout.dtype, own.device)
+
+
+def normalize_bools(memory: memoryview) -> None:
+    """Make every byte 0 or 1: MLX may do anything with other bytes in a bool array."""
+    values = np.frombuffer(memory, np.uint8)
+    if values.size and values.max() > 1:
+        np.minimum(values, 1, out=values)
+
+
+def over_memory(host: np.ndarray, dtype: dtype, where: device) -> Storage:
+    """Return a storage that shares the bytes of a flat uint8 array with whoever else holds it."""
+    typed = host.view(np.uint16 if dtype is bfloat16 else dtype.numpy)
+    return HostStorage.around(typed, contiguous((typed.size,), dtype, where))
+
+
+def shared_bytes(storage: Storage) -> np.ndarray:
+    """Move a storage to host memory, if it is not there, and return that memory as bytes."""
+    return storage.to_host().view(np.uint8)
+
+
+class MappedStorage(HostStorage):
+    """A part of a memory-mapped file that becomes a plain storage when first touched.
+
+    The mapping is private, so nobody else sees writes and none are missed.
+    """
+
+    __slots__ = ()
+
+    def read(self, layout: Layout) -> mx.array:
+        """Load the file's part and return the elements of `layout`."""
+        self._leave_host()
+        return Storage.read(self, layout)
+
+    def write(self, layout: Layout, values: mx.array) -> None:
+        """Load the file's part and write to the copy."""
+        self._leave_host()
+        Storage.write(self, layout, values)
+
+    def to_host(self) -> np.ndarray:
+        """Return the mapped memory; writes to it are private to this process."""
+        self.__class__ = HostStorage
+        return self.host
+
+    def _leave_host(self):
+        own = self.layout
+        with mx.stream(STREAMS.cpu):
+            array = mx.empty((own.numel,), own.dtype.mlx)
+            mx.eval(array)
+        memory = writable_bytes(array)
+        memory[:] = self.host.view(np.uint8)
+        if own.dtype is bool_:
+            normalize_bools(memory)
+        self.array = array
+        self.layout = contiguous(own.size, own.dtype, own.device)
+        self.__class__ = Storage
+        self.host = None
+
+
+def map_file(path: str, shared: bool) -> np.ndarray:
+    """Return the bytes of a file, mapped; writes reach the file only if `shared`."""
+    size = os.path.getsize(path)
+    if size == 0:
+        return np.zeros(0, np.uint8)
+    return np.memmap(path, np.uint8, "r+" if shared else "c", shape=(size,))
+
+
+def mapped_storage(memory: np.ndarray, dtype: dtype, where: device, shared: bool) -> Storage:
+    """Return a storage over a part of `map_file`'s result."""
+    check_supported(dtype)
+    if shared:
+        return over_memory(memory, dtype, where)
+    typed = np.asarray(memory).view(np.uint16 if dtype is bfloat16 else dtype.numpy)
+    return MappedStorage.around(typed, contiguous((typed.size,), dtype, where))
+
+
+def share_between_processes(storage: Storage) -> None:
+    """Move a storage to memory that forked children see and change in place."""
+    if is_shared(storage) or storage.nbytes() == 0:
+        return
+    pages = mmap.mmap(-1, storage.nbytes())
+    host = np.frombuffer(pages, np.uint8)
+    host[:] = np.frombuffer(storage_bytes(storage, "share_memory_()"), np.uint8)
+    made = over_memory(host, storage.layout.dtype, storage.layout.device)
+    storage.host, storage.array, storage.layout = made.host, made.array, made.layout
+    storage.__class__ = HostStorage
+
+
+def is_shared(storage: Storage) -> bool:
+    """Tell whether other processes may share the storage's memory."""
+    base = storage.host if isinstance(storage, HostStorage) else None
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return isinstance(base, mmap.mmap) and not isinstance(storage, MappedStorage)
+
+
+def byteswap(memory: memoryview, itemsize: int) -> None:
+    """Reverse the bytes of each item, in place."""
+    if itemsize > 1 and memory.nbytes:
+        np.frombuffer(memory, f"u{itemsize}").byteswap(inplace=True)
+
+
+def byte_layout(storage: Storage) -> Layout:
+    """Return the layout of a storage's bytes."""
+    return contiguous((storage.nbytes(),), uint8, storage.layout.device)
+
+
+def load_gguf(path: str) -> tuple[dict[str, mx.array], dict]:
+    """Return the arrays and the metadata of a GGUF file, read by MLX."""
+    return mx.load(path, format="gguf", return_metadata=True)
