@@ -50,7 +50,7 @@ def storage_bytes(storage: Storage, reader: str = "saving") -> memoryview:
 
 
 def copied(storage: Storage, where: device) -> Storage:
-    """Return a storage of the same data on `where`; both share the array until one is written to."""
+    """Return a storage of the same data on `where`; they share it until one is written to."""
     own = storage.layout
     plain = contiguous(own.size, own.dtype, own.device)
     return Storage(storage.read(plain), plain.with_device(where))
@@ -91,7 +91,15 @@ def over_memory(host: np.ndarray, dtype: dtype, where: device) -> Storage:
 
 def shared_bytes(storage: Storage) -> np.ndarray:
     """Move a storage to host memory, if it is not there, and return that memory as bytes."""
-    return storage.to_host().view(np.uint8)
+    if not isinstance(storage, HostStorage):
+        memory = np.array(np.frombuffer(storage_bytes(storage, "sharing memory"), np.uint8))
+        _move(storage, over_memory(memory, storage.layout.dtype, storage.layout.device))
+    return storage.host.view(np.uint8)
+
+
+def _move(storage: Storage, made: Storage) -> None:
+    storage.host, storage.array, storage.layout = made.host, made.array, made.layout
+    storage.__class__ = HostStorage
 
 
 class MappedStorage(HostStorage):
@@ -115,7 +123,7 @@ class MappedStorage(HostStorage):
     def to_host(self) -> np.ndarray:
         """Return the mapped memory; writes to it are private to this process."""
         self.__class__ = HostStorage
-        return self.host
+        return HostStorage.to_host(self)
 
     def _leave_host(self):
         own = self.layout
@@ -156,9 +164,7 @@ def share_between_processes(storage: Storage) -> None:
     pages = mmap.mmap(-1, storage.nbytes())
     host = np.frombuffer(pages, np.uint8)
     host[:] = np.frombuffer(storage_bytes(storage, "share_memory_()"), np.uint8)
-    made = over_memory(host, storage.layout.dtype, storage.layout.device)
-    storage.host, storage.array, storage.layout = made.host, made.array, made.layout
-    storage.__class__ = HostStorage
+    _move(storage, over_memory(host, storage.layout.dtype, storage.layout.device))
 
 
 def is_shared(storage: Storage) -> bool:
@@ -183,3 +189,20 @@ def byte_layout(storage: Storage) -> Layout:
 def load_gguf(path: str) -> tuple[dict[str, mx.array], dict]:
     """Return the arrays and the metadata of a GGUF file, read by MLX."""
     return mx.load(path, format="gguf", return_metadata=True)
+
+
+def numpy_values(array: mx.array, reader: str) -> np.ndarray:
+    """Return the values of an array without a copy; of bfloat16 the bits.
+
+    Raises RuntimeError inside a trace, where there are no values.
+    """
+    evaluate(array, reader)
+    if array.dtype == mx.bfloat16:
+        with mx.stream(STREAMS.cpu):
+            array = mx.view(array, mx.uint16) if array.ndim else mx.view(array[None], mx.uint16)[0]
+    return np.asarray(array)
+
+
+def from_bfloat16_bits(bits: np.ndarray) -> np.ndarray:
+    """Return the float32 values of bfloat16 bits."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)

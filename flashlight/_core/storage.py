@@ -85,9 +85,7 @@ class Storage:
     def to_host(self) -> np.ndarray:
         """Move the data to memory that NumPy may share, and return it (flat)."""
         own = self.layout
-        if own.dtype is bfloat16:
-            raise TypeError("Got unsupported ScalarType BFloat16: NumPy has no such type; "
-                            "use tensor.float().numpy()")
+        _check_numpy(own.dtype)
         evaluate(self.array, "numpy()")
         # A copy: MLX's buffer may be shared by other arrays, or given away by the next operation.
         self.host = np.array(self.array, copy=True).reshape(-1)
@@ -114,21 +112,30 @@ class HostStorage(Storage):
         if getrefcount(self.host) <= 2 and self.host.base is None:
             self._leave_host()
             return Storage.read(self, layout)
-        source = self.window(layout)
-        return mx.array(source if source.flags.c_contiguous else np.ascontiguousarray(source),
-                        layout.dtype.mlx).reshape(layout.size)
+        source = self._window(layout)
+        copy = mx.array(source if source.flags.c_contiguous else np.ascontiguousarray(source))
+        with mx.stream(STREAMS.cpu):
+            return mx.view(copy, mx.bfloat16) if layout.dtype is bfloat16 else copy
 
     def write(self, layout: Layout, values: mx.array) -> None:
         """Write `values` into the shared memory, now."""
         self.version += 1
+        if layout.dtype is bfloat16:
+            with mx.stream(STREAMS.cpu):
+                values = mx.view(values, mx.uint16)
         evaluate(values, "writing to memory shared with NumPy")
-        self.window(layout)[...] = np.asarray(values)
+        self._window(layout)[...] = np.asarray(values)
 
     def window(self, layout: Layout) -> np.ndarray:
         """Return a writable NumPy view of the shared memory."""
+        _check_numpy(layout.dtype)
+        return self._window(layout)
+
+    def _window(self, layout):
         host = self.host
-        if host.dtype != layout.dtype.numpy:
-            host = host.view(layout.dtype.numpy)
+        carrier = _carrier(layout.dtype)
+        if host.dtype != carrier:
+            host = host.view(carrier)
         if layout.numel == 0:
             return np.empty(tuple(layout.size), host.dtype)
         if layout.extent() > host.size:
@@ -139,6 +146,7 @@ class HostStorage(Storage):
 
     def to_host(self) -> np.ndarray:
         """Return the shared memory."""
+        _check_numpy(self.layout.dtype)
         return self.host
 
     def resize(self, nbytes: int) -> None:
@@ -149,9 +157,24 @@ class HostStorage(Storage):
     def _leave_host(self):
         own = self.layout
         self.__class__ = Storage
-        self.array = mx.array(self.host, own.dtype.mlx).reshape(own.size)
+        array = mx.array(self.host)
+        if own.dtype is bfloat16:
+            with mx.stream(STREAMS.cpu):
+                array = mx.view(array, mx.bfloat16)
+        self.array = array.reshape(own.size)
         self.layout = contiguous(own.size, own.dtype, own.device)
         self.host = None
+
+
+def _carrier(which: dtype) -> np.dtype:
+    # NumPy has no bfloat16: memory outside of MLX holds its bits.
+    return np.dtype(np.uint16) if which is bfloat16 else which.numpy
+
+
+def _check_numpy(which: dtype) -> None:
+    if which is bfloat16:
+        raise TypeError("Got unsupported ScalarType BFloat16: NumPy has no such type; "
+                        "use tensor.float().numpy()")
 
 
 def reinterpret(array: mx.array, old: dtype, new: dtype) -> mx.array:

@@ -1,0 +1,92 @@
+"""`repr`, `str` and `format` of tensors.
+
+Attached to the class when the package is imported. The formats are `_core.printing`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._core import host_memory, printing
+from ._core.dtype import bfloat16, bool_, complex64, complex128, float64, get_default_dtype, int64
+from ._core.printing import get_printoptions, printoptions, set_printoptions
+from ._core.tensor import Tensor, read
+
+__all__ = ["PRINT_OPTS", "get_printoptions", "printoptions", "set_printoptions"]
+
+PRINT_OPTS = printing.options
+
+
+def _str(self: Tensor, *, tensor_contents: str | None = None) -> str:
+    """The text of a tensor; `tensor_contents` replaces its values."""
+    default = get_default_dtype()
+    name = repr(self.dtype)
+    default_complex = complex128 if default is float64 else complex64
+    implied = self.dtype in (default, default_complex, int64, bool_)
+    return printing.tensor_text(
+        tuple(self._layout.size),
+        _reader(self),
+        prefix=_prefix(self),
+        dtype=None if implied else name,
+        dtype_if_empty=None if self.dtype is default else name,
+        device=None if self.device.type == "cpu" else str(self.device),
+        history=_history(self),
+        contents=tensor_contents,
+        decode=host_memory.from_bfloat16_bits if self.dtype is bfloat16 else None,
+    )
+
+
+def _prefix(tensor: Tensor) -> str:
+    cls = type(tensor)
+    plain = cls is Tensor or (cls.__module__, cls.__name__) in PLAIN_SUBCLASSES
+    return "tensor" if plain else cls.__name__
+
+
+# A Parameter says what it is by itself, before the text.
+PLAIN_SUBCLASSES = {("flashlight.nn.parameter", "Parameter")}
+
+
+def _reader(tensor: Tensor) -> Any:
+    if tensor.device.type == "meta":
+        return None
+    if tensor.numel() == 0:
+        return lambda: None
+    try:
+        values = host_memory.numpy_values(read(tensor), "printing")
+    except RuntimeError as error:
+        if "inside mx.compile" in str(error):
+            return None
+        raise
+    return lambda: values
+
+
+def _history(tensor: Tensor) -> list[str]:
+    try:
+        grad_fn = tensor.grad_fn
+    except RuntimeError:
+        return ["grad_fn=<Invalid>"]
+    if grad_fn is not None:
+        return [f"grad_fn=<{grad_fn.name()}>"]
+    return ["requires_grad=True"] if tensor.requires_grad else []
+
+
+def tensor_repr(self: Tensor, *, tensor_contents: str | None = None) -> str:
+    """The text of the tensor, as PyTorch prints it."""
+    text = _str(self, tensor_contents=tensor_contents)
+    if _prefix(self) != "tensor" and getattr(self, "_is_param", False):
+        return f"Parameter({text})"
+    return text
+
+
+def tensor_format(self: Tensor, format_spec: str) -> str:
+    """`format` of the number for tensors without dimensions, else of the text.
+
+    Raises TypeError for a format of anything but a number.
+    """
+    if self.dim() == 0 and type(self) is Tensor and self.device.type != "meta":
+        return format(self.item(), format_spec)
+    return object.__format__(self, format_spec)
+
+
+Tensor.__repr__ = tensor_repr
+Tensor.__format__ = tensor_format
