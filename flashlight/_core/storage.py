@@ -113,9 +113,7 @@ class HostStorage(Storage):
             self._leave_host()
             return Storage.read(self, layout)
         source = self._window(layout)
-        copy = mx.array(source if source.flags.c_contiguous else np.ascontiguousarray(source))
-        with mx.stream(STREAMS.cpu):
-            return mx.view(copy, mx.bfloat16) if layout.dtype is bfloat16 else copy
+        return _copy_in(np.ascontiguousarray(source), layout.dtype).reshape(layout.size)
 
     def write(self, layout: Layout, values: mx.array) -> None:
         """Write `values` into the shared memory, now."""
@@ -157,11 +155,7 @@ class HostStorage(Storage):
     def _leave_host(self):
         own = self.layout
         self.__class__ = Storage
-        array = mx.array(self.host)
-        if own.dtype is bfloat16:
-            with mx.stream(STREAMS.cpu):
-                array = mx.view(array, mx.bfloat16)
-        self.array = array.reshape(own.size)
+        self.array = _copy_in(self.host, own.dtype).reshape(own.size)
         self.layout = contiguous(own.size, own.dtype, own.device)
         self.host = None
 
@@ -169,6 +163,13 @@ class HostStorage(Storage):
 def _carrier(which: dtype) -> np.dtype:
     # NumPy has no bfloat16: memory outside of MLX holds its bits.
     return np.dtype(np.uint16) if which is bfloat16 else which.numpy
+
+
+def _copy_in(source: np.ndarray, which: dtype) -> mx.array:
+    if which is bfloat16:
+        with mx.stream(STREAMS.cpu):
+            return mx.view(mx.array(source), mx.bfloat16)
+    return mx.array(source, which.mlx)
 
 
 def _check_numpy(which: dtype) -> None:
