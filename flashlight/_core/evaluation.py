@@ -27,6 +27,8 @@ class Local(threading.local):
         self.pending = []
         self.grad_enabled = True
         self.inference = False
+        #: grad_enabled, and nothing (anomaly mode, saved tensor hooks) that needs the slow path
+        self.recording = True
 
 
 local = Local()

@@ -112,12 +112,12 @@ class MappedStorage(HostStorage):
 
     def read(self, layout: Layout) -> mx.array:
         """Load the file's part and return the elements of `layout`."""
-        self._leave_host()
+        self._leave_host(layout)
         return Storage.read(self, layout)
 
     def write(self, layout: Layout, values: mx.array) -> None:
         """Load the file's part and write to the copy."""
-        self._leave_host()
+        self._leave_host(layout)
         Storage.write(self, layout, values)
 
     def to_host(self) -> np.ndarray:
@@ -125,17 +125,20 @@ class MappedStorage(HostStorage):
         self.__class__ = HostStorage
         return HostStorage.to_host(self)
 
-    def _leave_host(self):
+    def part(self, start: int, stop: int) -> MappedStorage:
+        """Return a storage of some of the bytes; the two share the file, not later writes."""
+        memory = self.host.view(np.uint8)[start:stop]
+        return MappedStorage.around(memory, contiguous((memory.size,), uint8, self.layout.device))
+
+    def _leave_host(self, layout: Layout | None = None):
         own = self.layout
-        with mx.stream(STREAMS.cpu):
-            array = mx.empty((own.numel,), own.dtype.mlx)
-            mx.eval(array)
-        memory = writable_bytes(array)
-        memory[:] = self.host.view(np.uint8)
-        if own.dtype is bool_:
+        made, memory = new_storage(own.numel, own.dtype, own.device)
+        memory[:] = memoryview(self.host.view(np.uint8)) if own.numel else b""
+        if own.dtype is bool_ or (layout is not None and layout.dtype is bool_):
             normalize_bools(memory)
-        self.array = array
-        self.layout = contiguous(own.size, own.dtype, own.device)
+        if layout is not None:
+            as_dtype(made, layout)
+        self.array, self.layout = made.array, made.layout
         self.__class__ = Storage
         self.host = None
 

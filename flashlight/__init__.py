@@ -1,0 +1,71 @@
+"""flashlight: PyTorch's API on Apple's MLX. `import flashlight as torch`."""
+
+from __future__ import annotations
+
+import sys as _sys
+
+from . import version
+from ._core import blas as _blas
+from ._core import dtype as _dtypes
+from ._core.device import device, get_default_device, set_default_device
+from ._core.dtype import (
+    bfloat16,
+    bool_,
+    complex32,
+    complex64,
+    complex128,
+    dtype,
+    finfo,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    set_default_dtype,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from ._core.printing import set_printoptions
+from ._core.promotion import can_cast, promote_types
+from ._core.size import Size
+from ._core.tensor import Tensor
+from ._autograd.grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from . import _ops
+from ._ops.conversion import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    strided,
+)
+from .version import __version__
+
+globals().update(_ops.FUNCTIONS)
+for _kind in _dtypes.ALL:
+    for _name in (_kind.name, _kind.alias):
+        if _name:
+            globals()[_name] = _kind
+for _layout in _ops.conversion.LAYOUTS.values():
+    globals()[_layout.name] = _layout
+from .types_ import result_type, is_tensor, is_storage, set_default_tensor_type, typename  # noqa: E402
+
+from math import e, inf, nan, pi  # noqa: E402
+
+newaxis = None
+
+from . import autograd  # noqa: E402

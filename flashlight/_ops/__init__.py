@@ -1,0 +1,42 @@
+"""Every operation, by family; importing this gives `Tensor` its methods.
+
+A family module ends with three tables: `FUNCTIONS` (names of `torch.*`), `METHODS` (names of
+`Tensor`) and `INPLACE` (names whose operation gets a `name_` form).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+
+from .._core.tensor import Tensor
+from . import through  # noqa: F401  the gradient of views
+from .kinds import inplace
+
+FAMILIES = (
+    "creation", "conversion", "arithmetic", "shape", "indexing", "pointwise", "reduction", "sorting", "cumulative",
+    "joining", "scatter", "matmul", "linalg", "fft", "special", "random", "dropout", "activation", "convolution",
+    "pooling", "normalization", "attention", "loss", "embedding", "vision", "recurrent", "windows", "segment",
+    "sparse", "foreach", "quantize",
+)
+FUNCTIONS: dict = {}
+
+
+def _attach(family) -> None:
+    FUNCTIONS.update(family.FUNCTIONS)
+    for name, function in family.METHODS.items():
+        setattr(Tensor, name, function)
+    for name in family.INPLACE:
+        operation = family.METHODS.get(name) or family.FUNCTIONS[name]
+        setattr(Tensor, f"{name}_", inplace(operation, f"{name}_"))
+
+
+for _name in FAMILIES:
+    try:  # TODO(foundation): all families must import
+        _attach(importlib.import_module(f"{__name__}.{_name}"))
+    except (ModuleNotFoundError, ImportError, AttributeError) as _error:
+        import os
+        if os.environ.get("FLASHLIGHT_DEBUG"):
+            print("family", _name, _error)
+
+from . import dunder  # noqa: E402,F401  operators, once their operations exist

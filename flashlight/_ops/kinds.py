@@ -1,0 +1,575 @@
+"""The decorators that declare operations: primitive, pointwise, view, composite; and `inplace`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+
+import mlx.core as mx
+
+from .._autograd.history import (
+    STALE,
+    VIEW_NODE,
+    adopt,
+    check_inplace,
+    edge_of,
+    meta_of,
+    remember_view,
+    renew,
+)
+from .._autograd.node import Node, Saved, sequence
+from .._core.dtype import SCALAR_TYPE_NAME
+from .._core.errors import broadcast_shapes
+from .._core.evaluation import LIMIT, flush, local
+from .._core.layout import Layout
+from .._core.promotion import can_cast
+from .._core.storage import Storage
+from .._core.tensor import TENSORS, Tensor, make, new, read, snapshot, to_array
+from .operation import (
+    INT_TO_FLOAT,
+    SAME,
+    VALUE,
+    Operand,
+    Operation,
+    OperationNode,
+    observers,
+    write_out,
+)
+from .overrides import call_overrides, is_override, overriding_in
+
+__all__ = ["INT_TO_FLOAT", "SAME", "Operand", "composite", "inplace", "pointwise", "primitive", "view"]
+
+
+def _dress(call, operation: Operation):
+    """Make `call` look like the body that it stands for, and give it `gradients`."""
+    functools.update_wrapper(call, operation.body)
+    call.__name__ = call.__qualname__ = operation.name
+    del call.__wrapped__
+    call.__signature__ = operation.signature
+    call.operation = operation
+    call.gradients = operation.gradients
+    call.joint_gradient = operation.joint_gradient
+    operation.function = call
+    return call
+
+
+def primitive(body=None, **options):
+    """Declare an operation on arrays. Options are those of `Operation`.
+
+    The body's annotations tell which parameters are tensors: `mx.array`, `mx.array | None`,
+    `list[mx.array]`, or `Operand` for a tensor or a number. With `promote`, they arrive in one
+    dtype. A body with `many=True` returns a list; with `returns`, a named tuple class.
+    """
+    if body is None:
+        return functools.partial(primitive, **options)
+    operation = Operation(body, **options)
+
+    def call(*args, **kwargs):
+        return operation(args, kwargs)
+    return _dress(call, operation)
+
+
+# ----- pointwise: the fast path -----
+
+#: Python numbers as 0-d arrays. MLX would make a new array for each use.
+_constants: dict = {}
+#: all dictionaries of fast paths, so that autocast and profilers can close them
+_fast: list = []
+fast_paths = [True]
+
+
+def close_fast_paths(closed: bool) -> None:
+    """Send every call through `Operation`, as long as something watches them."""
+    fast_paths[0] = not closed
+    for known in _fast:
+        known.clear()
+
+
+def constant(value, dtype) -> mx.array:
+    """Return a 0-d array of a Python number."""
+    key = type(value), value, dtype
+    found = _constants.get(key)
+    if found is None:
+        found = to_array(value, dtype)
+        if len(_constants) > 4096:
+            _constants.clear()
+        if value or type(value) is int:  # 0.0 and -0.0 are one key
+            _constants[key] = found
+    return found
+
+
+def pointwise(body=None, *, fast=None, **options):
+    """Declare an elementwise operation of one or two tensors.
+
+    Like `primitive`, with a shorter way for plain tensors of one layout (or a tensor and a
+    number) whose result is known, from an earlier call, to be plain too. `fast` is what runs
+    there: the body, or the MLX function that it amounts to.
+    """
+    if body is None:
+        return functools.partial(pointwise, fast=fast, **options)
+    operation = Operation(body, **options)
+    kernel = fast or body
+    if len([k for k in operation.kinds if k is not VALUE]) == 1:
+        return _dress(_unary(operation, kernel), operation)
+    call = _dress(_binary(operation, kernel, operation), operation)
+
+    def as_operator(args, kwargs):
+        try:
+            return operation(args, kwargs)
+        except TypeError:
+            if isinstance(args[1], (Tensor, int, float, complex)):
+                raise
+            return _with_array(call, args)
+    call.operator = _binary(operation, kernel, as_operator)
+    call.operator.__name__ = operation.name
+    return call
+
+
+def _with_array(call, args):
+    from numpy import ndarray
+
+    from .._core.tensor import from_host
+    if isinstance(args[1], ndarray):
+        return call(args[0], from_host(args[1]))
+    return NotImplemented
+
+
+def _unary(operation, kernel):
+    known: dict = {}
+    _fast.append(known)
+
+    def call(*args, **options):
+        if len(args) == 1 and not options:
+            input = args[0]
+            if type(input) in TENSORS:
+                layout = input._layout
+                result_layout = known.get(layout)
+                storage = input._storage
+                if result_layout is not None and storage.layout is layout:
+                    result = new(Tensor)
+                    result._storage = storage = Storage(kernel(storage.array), result_layout)
+                    result._layout = result_layout
+                    result._node = result._meta = None
+                    result._index = 0
+                    pending = local.pending
+                    pending.append(storage)
+                    if len(pending) > LIMIT:
+                        flush(pending)
+                    if input._node is not None and local.grad_enabled and operation.differentiable:
+                        operation.record([input, *operation.defaults[1:]], [input], result)
+                    return result
+                result = operation(args, options)
+                if type(result) is Tensor and fast_paths[0]:
+                    _learn_unary(operation, known, layout, result)
+                return result
+        return operation(args, options)
+    return call
+
+
+def _learn_unary(operation, known, layout, result):
+    """Remember a layout whose tensors need no cast on the way in."""
+    made = result._layout
+    if layout.plain and made.plain and made.size == layout.size and (
+            operation.promote is not INT_TO_FLOAT or layout.dtype.category >= 2):
+        if len(known) > 4096:
+            known.clear()
+        known[layout] = made
+
+
+def _binary(operation, kernel, general):
+    known: dict = {}
+    _fast.append(known)
+
+    def call(*args, **options):
+        if len(args) == 2 and not options:
+            input, other = args
+            if type(input) in TENSORS:
+                layout = input._layout
+                storage = input._storage
+                if type(other) in TENSORS:
+                    if other._layout is layout:
+                        result_layout = known.get(layout)
+                        right = other._storage
+                        if result_layout is not None and storage.layout is layout and right.layout is layout:
+                            result = new(Tensor)
+                            result._storage = storage = Storage(kernel(storage.array, right.array), result_layout)
+                            result._layout = result_layout
+                            result._node = result._meta = None
+                            result._index = 0
+                            pending = local.pending
+                            pending.append(storage)
+                            if len(pending) > LIMIT:
+                                flush(pending)
+                            if input._node is not None or other._node is not None:
+                                if local.recording and operation.differentiable:
+                                    _record_pair(operation, input, other, result)
+                                elif local.grad_enabled and operation.differentiable:
+                                    operation.record([input, other, *operation.defaults[2:]],
+                                                     [input, other], result)
+                            return result
+                        result = general(args, options)
+                        if type(result) is Tensor and fast_paths[0]:
+                            _learn_binary(operation, known, layout, layout, result)
+                        return result
+                else:
+                    kind = type(other)
+                    result_layout = known.get((layout, kind))
+                    if result_layout is not None and storage.layout is layout:
+                        array = constant(other, layout.dtype)
+                        result = new(Tensor)
+                        result._storage = storage = Storage(kernel(storage.array, array), result_layout)
+                        result._layout = result_layout
+                        result._node = result._meta = None
+                        result._index = 0
+                        pending = local.pending
+                        pending.append(storage)
+                        if len(pending) > LIMIT:
+                            flush(pending)
+                        if input._node is not None and local.grad_enabled and operation.differentiable:
+                            operation.record([input, other, *operation.defaults[2:]], [input], result)
+                        return result
+                    result = general(args, options)
+                    if type(result) is Tensor and fast_paths[0] and kind in _PLAIN_NUMBERS:
+                        _learn_binary(operation, known, (layout, kind), layout, result, kind)
+                    return result
+        return general(args, options)
+    return call
+
+
+_PLAIN_NUMBERS = {bool: 0, int: 1, float: 2}
+
+
+def _learn_binary(operation, known, key, layout, result, kind=None):
+    made = result._layout
+    if not (layout.plain and made.plain and made.size == layout.size):
+        return
+    if operation.promote is INT_TO_FLOAT and layout.dtype.category < 2:
+        return
+    if operation.promote is None or (kind is not None and _PLAIN_NUMBERS[kind] > layout.dtype.category):
+        return
+    if len(known) > 4096:
+        known.clear()
+    known[key] = made
+
+
+def _record_pair(operation, input, other, result):
+    """`Operation.record` for two tensors and one result, without its generality."""
+    node = new(operation.node_class)
+    left, right = input._node, other._node
+    if left is STALE:
+        left = renew(input)
+    if right is STALE:
+        right = renew(other)
+    node.edges = (None if left is None else (left, input._index),
+                  None if right is None else (right, other._index))
+    layout = result._layout
+    if layout.dtype.category < 2:
+        return
+    node.outputs = (layout,)
+    node.sequence = sequence()
+    plan = node.plan = operation.plan((left is not None, right is not None), (1, 1))
+    if plan.automatic:
+        operation.save(node, [input, other, *operation.defaults[2:]], [input, other], (result,), None)
+    else:
+        saved = node.saved = {}
+        for name in plan.names:
+            if name == "other":
+                saved[name] = Saved(other)
+            elif name == "input":
+                saved[name] = Saved(input)
+            else:
+                saved[name] = operation._value(name, [input, other, *operation.defaults[2:]], (result,))
+    result._node = node
+
+
+# ----- views -----
+
+
+class ViewNode(Node):
+    """The node of a view: its gradient is written through the view into zeros of the input's layout."""
+
+    __slots__ = ("geometry",)
+
+    def apply(self, grads: list) -> tuple:
+        """Return the gradient of the input."""
+        return (grads[0]._view_write(*self.geometry),)
+
+    def release(self) -> None:
+        """Nothing is saved."""
+
+
+class ViewsNode(ViewNode):
+    """The node of a view with several outputs."""
+
+    __slots__ = ()
+
+    def apply(self, grads: list) -> tuple:
+        """Return the sum of the outputs' gradients, each written through its view."""
+        source, targets = self.geometry
+        total = None
+        for grad, target in zip(grads, targets):
+            if grad is not None:
+                part = grad._view_write(source, target)
+                total = part if total is None else total + part
+        return (total,)
+
+
+class AsStridedBackward0(ViewNode):
+    """The node of a view that was made anew from its base."""
+
+    __slots__ = ()
+
+
+def _renewed(base: Tensor, view_: Tensor) -> Node:
+    node = AsStridedBackward0()
+    node.edges = (edge_of(base),)
+    node.outputs = (view_._layout,)
+    node.saved = None
+    node.sequence = sequence()
+    node.geometry = (base._layout, view_._layout)
+    return node
+
+
+VIEW_NODE.append(_renewed)
+
+
+def view(body=None, *, name=None, varargs=None, many=False, node=None):
+    """Declare an operation that turns a tensor's layout into another over the same storage.
+
+    The body takes the `Layout` and returns one, or a list of them with `many`. The gradient is
+    the same for every view and written once. Raises what the body raises.
+    """
+    if body is None:
+        return functools.partial(view, name=name, varargs=varargs, many=many, node=node)
+    operation = Operation(body, name=name, varargs=varargs)
+    words = "".join(part[:1].upper() + part[1:] for part in (node or operation.name).strip("_").split("_"))
+    node_class = type(f"{words}Backward0", (ViewsNode if many else ViewNode,), {"__slots__": ()})
+
+    def call(*args, **kwargs):
+        values = operation.bind(args, kwargs)
+        input = values[0]
+        if type(input) not in TENSORS:
+            if is_override(input):
+                return call_overrides(call, overriding_in((input,)), args, kwargs)
+            if not isinstance(input, Tensor):
+                raise operation.expected(0, input, "Tensor")
+        source = input._layout
+        target = body(source, *values[1:])
+        if many:
+            return _views_of(input, source, target, node_class)
+        return view_of(input, target, node_class)
+    return _dress(call, operation)
+
+
+def view_of(input: Tensor, target: Layout, node_class=AsStridedBackward0) -> Tensor:
+    """Return a view of `input` with the layout `target`."""
+    made = make(input._storage, target)
+    previous = input._node
+    if previous is not None:
+        if previous is STALE:
+            previous = renew(input)
+        if local.grad_enabled:
+            node = node_class()
+            node.edges = ((previous, input._index),)
+            node.outputs = (target,)
+            node.saved = None
+            node.sequence = sequence()
+            node.geometry = (input._layout, target)
+            made._node = node
+            if observers.anomaly:
+                observers.trace(node)
+    _join_family(input, made, previous)
+    return made
+
+
+def _views_of(input, source, targets, node_class):
+    previous = input._node
+    if previous is STALE:
+        previous = renew(input)
+    made = [make(input._storage, target) for target in targets]
+    node = None
+    if previous is not None and local.grad_enabled:
+        node = node_class()
+        node.edges = ((previous, input._index),)
+        node.outputs = tuple(targets)
+        node.saved = None
+        node.sequence = sequence()
+        node.geometry = (source, tuple(targets))
+    for index, tensor in enumerate(made):
+        if node is not None:
+            tensor._node, tensor._index = node, index
+        _join_family(input, tensor, previous)
+        tensor._meta.creation = tensor._meta.creation or "multi"
+    return tuple(made)
+
+
+def _join_family(input, made, previous):
+    own = input._meta
+    base = input if own is None or own.base is None else own.base
+    meta = meta_of(made)
+    meta.base = base
+    if own is not None:
+        meta.untracked = own.untracked
+        meta.creation = own.creation if own.base is not None else None
+    if previous is not None and not local.grad_enabled:
+        meta.creation = "no_grad"
+    remember_view(base, made)
+
+
+# ----- in place -----
+
+
+def inplace(operation, name=None):
+    """Return the in-place form of `operation`: its result is written into the first argument.
+
+    Raises RuntimeError where PyTorch does: a leaf that needs grad, elements that share memory,
+    a result of another shape or of a dtype that cannot be cast.
+    """
+    name = name or f"{operation.__name__}_"
+
+    def write(self, *args, **kwargs):
+        if type(self) not in TENSORS and is_override(self):
+            return call_overrides(write, overriding_in((self, *args)), (self, *args), kwargs)
+        recorded = local.grad_enabled
+        meta = self._meta
+        if recorded and (self._node is not None or meta is not None and meta.creation is not None):
+            check_inplace(self)
+        layout = self._layout
+        if layout.contiguous is False and layout.overlaps():
+            raise RuntimeError(
+                "unsupported operation: more than one element of the written-to tensor refers to a single "
+                "memory location. Please clone() the tensor before performing the operation.")
+        if recorded and _any_history(self, args, kwargs):
+            if self._node is STALE:
+                renew(self)
+            result = operation(snapshot(self), *args, **kwargs)
+        else:
+            result = operation(self, *args, **kwargs)
+        if result is NotImplemented:
+            return result
+        return replace(self, result, recorded)
+
+    functools.update_wrapper(write, operation)
+    write.__name__ = write.__qualname__ = name
+    write.__dict__.pop("operation", None)
+    return write
+
+
+def _any_history(self, args, kwargs):
+    if self._node is not None:
+        return True
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor) and value._node is not None:
+            return True
+        if isinstance(value, (list, tuple)) and any(
+                isinstance(item, Tensor) and item._node is not None for item in value):
+            return True
+    return False
+
+
+def replace(self: Tensor, result: Tensor, recorded: bool) -> Tensor:
+    """Write `result` into `self`, with its history if `recorded`."""
+    layout, made = self._layout, result._layout
+    storage = self._storage
+    if made is layout and storage.layout is layout:
+        array = read(result)
+    else:
+        if made.size != layout.size:
+            shape = broadcast_shapes(tuple(layout.size), tuple(made.size))
+            if shape != tuple(layout.size):
+                raise RuntimeError(f"output with shape {list(layout.size)} doesn't match the broadcast shape "
+                                   f"{list(shape)}")
+        if made.dtype is not layout.dtype and not can_cast(made.dtype, layout.dtype):
+            raise RuntimeError(f"result type {SCALAR_TYPE_NAME[made.dtype]} can't be cast to the desired output "
+                               f"type {SCALAR_TYPE_NAME[layout.dtype]}")
+        array = read(result)
+        if made.dtype is not layout.dtype:
+            if recorded and result._node is not None:
+                result = result.to(layout.dtype)
+                array = read(result)
+            else:
+                array = array.astype(layout.dtype.mlx)
+        if made.size != layout.size:
+            array = mx.broadcast_to(array, tuple(layout.size))
+    store(self, array)
+    if recorded and (self._node is not None or result._node is not None
+                     or self._meta is not None and self._meta.base is not None
+                     and self._meta.base._node is not None):
+        _adopt_result(self, result)
+    return self
+
+
+def store(self: Tensor, array: mx.array) -> None:
+    """Write `array` into the tensor's storage."""
+    storage = self._storage
+    storage.write(self._layout, array)
+    meta = self._meta
+    if meta is not None and meta.untracked:
+        storage.version -= 1
+    pending = local.pending
+    pending.append(storage)
+    if len(pending) > LIMIT:
+        flush(pending)
+
+
+def _adopt_result(self, result):
+    node = result._node
+    if isinstance(node, OperationNode) and type(node.saved) is dict:
+        # The rule reads the tensor written to: a later write must be noticed, as in PyTorch.
+        own = result._storage
+        for item in node.saved.values():
+            if type(item) is Saved and item.storage is own and item.node is None:
+                item.storage, item.version = self._storage, self._storage.version
+    adopt(self, edge_of(result))
+
+
+# ----- composite -----
+
+_PLAIN = (int, float, bool, str, type(None))
+
+
+def composite(body=None, *, name=None, out=True):
+    """Declare an operation written with tensors: overrides see it whole, and it takes `out=`."""
+    if body is None:
+        return functools.partial(composite, name=name, out=out)
+    takes_out = "out" in inspect.signature(body).parameters
+
+    @functools.wraps(body)
+    def call(*args, **kwargs):
+        for value in args:
+            kind = type(value)
+            if kind not in TENSORS and kind not in _PLAIN:
+                overriding = overriding_in((*args, *kwargs.values()))
+                if overriding:
+                    return call_overrides(call, overriding, args, kwargs)
+                break
+        if kwargs:
+            overriding = overriding_in(kwargs.values())
+            if overriding:
+                return call_overrides(call, overriding, args, kwargs)
+            if not takes_out and kwargs.get("out") is not None:
+                target = kwargs.pop("out")
+                if not out:
+                    raise TypeError(f"{call.__name__}() got an unexpected keyword argument 'out'")
+                return _composite_out(call.__name__, body(*args, **kwargs), target)
+            if not takes_out:
+                kwargs.pop("out", None)
+        return body(*args, **kwargs)
+    call.__signature__ = inspect.signature(body)
+    if name:
+        call.__name__ = call.__qualname__ = name
+    return call
+
+
+def _composite_out(name, result, out):
+    pairs = zip(out, result) if isinstance(result, tuple) else [(out, result)]
+    for target, value in pairs:
+        if not isinstance(target, Tensor):
+            raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(target).__name__}")
+        if local.grad_enabled and (value._node is not None or target._node is not None):
+            raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic "
+                               "differentiation, but one of the arguments requires grad.")
+        write_out(target, value)
+    return out
+
+
