@@ -127,7 +127,10 @@ class Wishart(CovarianceFactor, ExponentialFamily):
         for _ in range(max_try_correction):
             fresh = self._bartlett_sampling(chosen[chosen].shape)
             sample[chosen] = fresh
-            chosen[chosen.clone()] = self._any_in_batch(~self.support.check(fresh))
+            # Autograd keeps the mask that was written through.
+            rest = chosen.clone()
+            rest[chosen] = self._any_in_batch(~self.support.check(fresh))
+            chosen = rest
             if not chosen.any():
                 break
         return sample

@@ -55,6 +55,18 @@ for (_type_p, _name), _types_q in _NOT_COVERED.items():
 # Expectations under p
 
 
+def _mean(p):
+    # As a property it is infinite where it does not exist, with gradients of nan.
+    return p.alpha * p.scale / (p.alpha - 1) if isinstance(p, Pareto) else p.mean
+
+
+def _variance(p):
+    # The same.
+    if isinstance(p, Pareto):
+        return p.alpha / (p.alpha - 2) * (p.scale / (p.alpha - 1)).pow(2)
+    return p.variance
+
+
 def _mean_log(p):
     """E[log X]."""
     if isinstance(p, Beta):
@@ -101,7 +113,7 @@ def _mean_decay(p, scale):
 @register_kl(Pareto, Normal)
 @register_kl(Uniform, Normal)
 def _kl_to_normal(p, q):
-    squares = p.variance + (p.mean - q.loc).pow(2)
+    squares = _variance(p) + (_mean(p) - q.loc).pow(2)
     log_scale = q.scale.log() + 0.5 * math.log(2 * math.pi)
     result = log_scale + squares / (2 * q.scale.pow(2)) - p.entropy()
     if isinstance(p, Pareto):
@@ -115,7 +127,7 @@ def _kl_to_normal(p, q):
 @register_kl(Pareto, Exponential)
 @register_kl(Uniform, Exponential)
 def _kl_to_exponential(p, q):
-    result = q.rate * p.mean - q.rate.log() - p.entropy()
+    result = q.rate * _mean(p) - q.rate.log() - p.entropy()
     return _infinite_where_uncovered(p, result)
 
 
@@ -125,7 +137,7 @@ def _kl_to_exponential(p, q):
 @register_kl(Uniform, Gamma)
 def _kl_to_gamma(p, q):
     log_norm = q.concentration.lgamma() - q.concentration * q.rate.log()
-    cross = log_norm + (1 - q.concentration) * _mean_log(p) + q.rate * p.mean
+    cross = log_norm + (1 - q.concentration) * _mean_log(p) + q.rate * _mean(p)
     return _infinite_where_uncovered(p, cross - p.entropy())
 
 
