@@ -7,7 +7,6 @@ with sums that the BLAS takes in blocks: MLX sums a row on the CPU into one scal
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import mlx.core as mx
 
@@ -187,10 +186,3 @@ def _rows(array, dims):
 
 def _per_channel(parameter, input):
     return mx.reshape(widened(parameter), (1, *input.shape[1:3], 1))
-
-
-def recomputed(gradients, moments) -> object:
-    """`gradients` as a function of grad, input and weight alone, so that MLX may differentiate it."""
-    def function(grad: mx.array, input: mx.array, weight: Optional) -> Sequence[mx.array]:
-        return gradients(grad, input, *moments(input), weight)
-    return function

@@ -130,6 +130,8 @@ def adaptive_avg_pool_gradient(grad: mx.array, size: Ints) -> mx.array:
 def adaptive_max_pool(input: mx.array, counts: Ints) -> mx.array:
     """(..., *size) -> (..., *counts): maxima of windows that cover the input evenly."""
     rank = len(counts)
+    if 0 in counts:
+        return mx.zeros((*input.shape[:input.ndim - rank], *counts), input.dtype)
     for dim, count in enumerate(counts):
         axis = input.ndim - rank + dim
         starts, stops = adaptive_ranges(input.shape[axis], count)
@@ -145,6 +147,8 @@ def adaptive_max_pool_indices(input: mx.array, counts: Ints) -> mx.array:
     """(..., *size) -> (..., *counts): where the maxima are, int64."""
     rank = len(counts)
     size = input.shape[input.ndim - rank:]
+    if 0 in counts:
+        return mx.zeros((*input.shape[:input.ndim - rank], *counts), mx.int64)
     best, indices = input, None
     for dim in reversed(range(rank)):
         starts, stops = adaptive_ranges(size[dim], counts[dim])
