@@ -69,3 +69,22 @@ from math import e, inf, nan, pi  # noqa: E402
 newaxis = None
 
 from . import autograd  # noqa: E402
+from . import storage  # noqa: E402
+from .storage import (  # noqa: E402
+    BFloat16Storage,
+    BoolStorage,
+    ByteStorage,
+    CharStorage,
+    ComplexDoubleStorage,
+    ComplexFloatStorage,
+    DoubleStorage,
+    FloatStorage,
+    HalfStorage,
+    IntStorage,
+    LongStorage,
+    ShortStorage,
+    TypedStorage,
+    UntypedStorage,
+)
+from . import _tensor, _tensor_str, _utils, serialization  # noqa: E402
+from .serialization import load, save  # noqa: E402

@@ -10,13 +10,12 @@ import copyreg
 from collections import OrderedDict
 from typing import Any
 
-import flashlight as torch
-
 from . import _utils
 from ._core.tensor import Tensor, make
 from ._serialization.errors import CorruptCheckpoint
 from ._serialization.storage_types import STORAGE_NAMES
 from .storage import TypedStorage, UntypedStorage, _warn_typed_storage_removal, untyped_storage_of
+from .utils.hooks import warn_if_has_hooks
 
 
 def untyped_storage(self: Tensor) -> UntypedStorage:
@@ -55,7 +54,7 @@ def reduce_ex(self: Tensor, protocol: int) -> tuple:
 
 
 def _reduce_data(tensor: Tensor) -> tuple:
-    torch.utils.hooks.warn_if_has_hooks(tensor)
+    warn_if_has_hooks(tensor)
     size, stride = tuple(tensor.size()), tuple(tensor.stride())
     if tensor.device.type == "meta":
         # Without data there is nothing to share: each is saved by itself.
@@ -161,7 +160,14 @@ def deepcopy(self: Tensor, memo: dict) -> Tensor:
     return made
 
 
+def _backward_hooks(self: Tensor) -> OrderedDict | None:
+    node = self._node
+    hooks = node is not None and (node.tensor_hooks or {}).get(self._index)
+    return OrderedDict(hooks) if hooks else None
+
+
 METHODS = {
+    "_backward_hooks": property(_backward_hooks),
     "untyped_storage": untyped_storage,
     "storage": storage,
     "_typed_storage": _typed_storage,

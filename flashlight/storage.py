@@ -243,6 +243,8 @@ class UntypedStorage(_Conversions):
                 raise RuntimeError(
                     f"Trying to slice with a step of {step}, but only a step of 1 is supported"
                 )
+            if isinstance(self._storage, host_memory.MappedStorage):
+                return facade(self._storage.part(start, max(start, stop)), self._device)
             # A part that shares: only memory outside of MLX has parts.
             memory = host_memory.shared_bytes(self._storage)[start : max(start, stop)]
             return facade(host_memory.over_memory(memory, uint8, self._device), self._device)
@@ -394,10 +396,6 @@ class UntypedStorage(_Conversions):
             )
         part = memory[:nbytes] if nbytes else memory
         return facade(host_memory.mapped_storage(part, uint8, CPU, shared), CPU)
-
-    def _shared_view(self, start: int, stop: int, dtype: dtype) -> Storage:
-        memory = host_memory.shared_bytes(self._storage)[start:stop]
-        return host_memory.over_memory(memory, dtype, self._device)
 
     def __repr__(self) -> str:
         head = "..." if self._device is META else _listed(self.tolist())
