@@ -96,7 +96,7 @@ class CyclicLR(MomentumCycle, LRScheduler):
         ]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything but the optimizer; of a callable object as `scale_fn`, its attributes."""
+        """Return everything but the optimizer; of a callable `scale_fn`, its attributes."""
         state = super().state_dict()
         state["_scale_fn_custom"] = callable_state(self._scale_fn_custom)
         return state
