@@ -88,3 +88,10 @@ from .storage import (  # noqa: E402
 )
 from . import _tensor, _tensor_str, _utils, serialization  # noqa: E402
 from .serialization import load, save  # noqa: E402
+
+_blas.install()
+
+# Last: what explains missing names is put on the modules that are there by now.
+from . import compat  # noqa: E402
+
+compat.missing.attach(Tensor)

@@ -19,7 +19,11 @@ from .storage import HostStorage, Storage
 new = object.__new__
 
 
-class Tensor:
+class TensorMeta(type):
+    """The class of tensor classes: what a missing class attribute is asked of."""
+
+
+class Tensor(metaclass=TensorMeta):
     """A multi-dimensional array of one dtype, as `torch.Tensor`."""
 
     __slots__ = ("_storage", "_layout", "_node", "_index", "_meta", "__weakref__", "__dict__")
