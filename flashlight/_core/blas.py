@@ -11,6 +11,7 @@ MLX as it is, and `status().reason` tells what it was.
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import platform
 import sys
@@ -209,17 +210,19 @@ def _jump_slot_type() -> tuple[int, int]:
 
 
 def _load_openblas() -> ctypes.CDLL:
-    try:
-        import scipy_openblas32
-    except ImportError:
+    # Found, not imported: the package would read its own metadata, slower than all of the rest.
+    spec = importlib.util.find_spec("scipy_openblas32")
+    if spec is None or spec.origin is None:
         raise NotPatchable(
             "the package scipy-openblas32 is not installed (pip install 'flashlight-mlx[cpu]')"
-        ) from None
-    path = Path(scipy_openblas32.get_lib_dir(), scipy_openblas32.get_library(fullname=True))
+        )
+    libraries = sorted(Path(spec.origin).parent.glob("lib/libscipy_openblas*.so*"))
+    if not libraries:
+        raise NotPatchable("the package scipy-openblas32 holds no library")
     try:
-        return ctypes.CDLL(str(path))
+        return ctypes.CDLL(str(libraries[0]))
     except OSError as error:
-        raise NotPatchable(f"{path.name} could not be loaded: {error}") from None
+        raise NotPatchable(f"{libraries[0].name} could not be loaded: {error}") from None
 
 
 def _redirect(library: ctypes.CDLL) -> int:

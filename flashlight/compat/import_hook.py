@@ -15,13 +15,16 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.machinery
-import importlib.metadata
 import importlib.util
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 PACKAGE = "flashlight"
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,28 +130,34 @@ class AliasFinder(importlib.abc.MetaPathFinder):
         names = [name for name in sys.modules if self.target_of(name) is not None]
         return {name: sys.modules.pop(name) for name in names}
 
-    def find_distributions(self, context=None) -> Iterable[importlib.metadata.Distribution]:
+    def find_distributions(self, context=None) -> Iterator[Distribution]:
         """What importlib.metadata asks for: torch's version is that of the API we follow."""
         wanted = getattr(context, "name", None)
         if self.name == "torch" and (wanted is None or wanted.lower() == "torch"):
-            yield TorchDistribution()
+            yield _torch_distribution()
 
 
-class TorchDistribution(importlib.metadata.Distribution):
-    """The installed distribution `torch`, as far as importlib.metadata can see."""
+def _torch_distribution():
+    # Local: the base class's module is slow to import, and every child process loads this file.
+    from importlib.metadata import Distribution
 
-    def read_text(self, filename):
-        from flashlight.version import __version__
+    class TorchDistribution(Distribution):
+        """The installed distribution `torch`, as far as importlib.metadata can see."""
 
-        if filename == "METADATA":
-            return (
-                f"Metadata-Version: 2.1\nName: torch\nVersion: {__version__}\n"
-                "Summary: PyTorch's API on MLX, served by flashlight\n"
-            )
-        return "torch\n" if filename == "top_level.txt" else None
+        def read_text(self, filename):
+            from flashlight.version import __version__
 
-    def locate_file(self, path):
-        return ROOT / path
+            if filename == "METADATA":
+                return (
+                    f"Metadata-Version: 2.1\nName: torch\nVersion: {__version__}\n"
+                    "Summary: PyTorch's API on MLX, served by flashlight\n"
+                )
+            return "torch\n" if filename == "top_level.txt" else None
+
+        def locate_file(self, path):
+            return ROOT / path
+
+    return TorchDistribution()
 
 
 # ----- Child processes -----
