@@ -1,0 +1,249 @@
+"""Recurrent layers as loops over time, with their gradients.
+
+Sequences are packed: one row for each step of each sequence, steps one after the other, and
+`batch_sizes` says how many sequences are left at each step (they are sorted by length). The
+state has one row a sequence. A padded batch is the case of equal batch sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import mlx.core as mx
+
+from .elementary import sigmoid
+
+
+def scan(
+    step: Callable, initial: tuple[mx.array, ...], batch_sizes: tuple[int, ...], reverse: bool
+) -> tuple[list, tuple[mx.array, ...]]:
+    """Run ``step(time, states) -> (states, output)`` over time.
+
+    Sequences leave the state when they end and, in reverse, enter it where they end. Returns
+    the outputs in the order of time and the final states, one row a sequence.
+    """
+    times = range(len(batch_sizes))
+    if reverse:
+        times = times[::-1]
+    rows = batch_sizes[times[0]]
+    states = tuple(state[:rows] if state.shape[0] != rows else state for state in initial)
+    finished = []
+    outputs: list = [None] * len(batch_sizes)
+    for time in times:
+        wanted = batch_sizes[time]
+        if wanted < rows:
+            finished.append(tuple(state[wanted:] for state in states))
+            states = tuple(state[:wanted] for state in states)
+        elif wanted > rows:
+            states = tuple(
+                mx.concatenate([state, first[rows:wanted]])
+                for state, first in zip(states, initial)
+            )
+        rows = wanted
+        states, outputs[time] = step(time, states)
+    if finished:
+        parts = [states, *reversed(finished)]
+        states = tuple(mx.concatenate([part[i] for part in parts]) for i in range(len(states)))
+    return outputs, states
+
+
+def split_steps(packed: mx.array, batch_sizes: tuple[int, ...]) -> list[mx.array]:
+    """Return the rows of each step."""
+    if len(batch_sizes) == 1:
+        return [packed]
+    ends, total = [], 0
+    for rows in batch_sizes[:-1]:
+        total += rows
+        ends.append(total)
+    return mx.split(packed, ends)
+
+
+def previous_states(
+    states: mx.array, initial: mx.array, batch_sizes: tuple[int, ...], reverse: bool
+) -> mx.array:
+    """Return, packed, the state that each step started from, given those that it ended with."""
+    steps = split_steps(states, batch_sizes)
+
+    def take(time, entering):
+        return (steps[time],), entering[0]
+
+    return mx.concatenate(scan(take, (initial,), batch_sizes, reverse)[0])
+
+
+# ----- LSTM -----
+
+
+def lstm_cell(gates: mx.array, cell: mx.array) -> tuple[mx.array, mx.array, tuple]:
+    """Return output, cell state and the four activated gates, from their sums."""
+    i, f, g, o = mx.split(gates, 4, axis=-1)
+    i, f, g, o = sigmoid(i), sigmoid(f), mx.tanh(g), sigmoid(o)
+    cell = f * cell + i * g
+    return o * mx.tanh(cell), cell, (i, f, g, o)
+
+
+def lstm_scan(projected, hidden, cell, weight_hh, weight_hr, batch_sizes, reverse, keep):
+    """Return packed outputs, last hidden and cell states and, with `keep`, gates and cells.
+
+    `projected` is the input's part of the gates, biases included: (rows, 4·hidden).
+    """
+    steps = split_steps(projected, batch_sizes)
+    recurrent = weight_hh.T
+
+    def step(time, states):
+        hidden, cell = states
+        gates = mx.addmm(steps[time], hidden, recurrent)
+        hidden, cell, active = lstm_cell(gates, cell)
+        if weight_hr is not None:
+            hidden = hidden @ weight_hr.T
+        kept = (mx.concatenate(active, axis=-1), cell) if keep else (None, None)
+        return (hidden, cell), (hidden, *kept)
+
+    outputs, (hidden, cell) = scan(step, (hidden, cell), batch_sizes, reverse)
+    output, gates, cells = zip(*outputs)
+    kept = [mx.concatenate(gates), mx.concatenate(cells)] if keep else [None, None]
+    return [mx.concatenate(output), hidden, cell, *kept]
+
+
+def lstm_gradient(
+    grad_output, grad_hidden, grad_cell, hidden, cell, weight_hh, weight_hr,
+    output, gates, cells, batch_sizes, reverse,
+):  # fmt: skip
+    """Return the gradients of `projected`, hidden and cell state and the two weights."""
+    cell_steps = split_steps(cells, batch_sizes)
+    cells_before = previous_states(cells, cell, batch_sizes, reverse)
+    before_steps = split_steps(cells_before, batch_sizes)
+    gate_steps = split_steps(gates, batch_sizes)
+    grad_steps = split_steps(grad_output, batch_sizes)
+
+    def step(time, states):
+        grad_hidden, grad_cell = states
+        grad_hidden = grad_hidden + grad_steps[time]
+        i, f, g, o = mx.split(gate_steps[time], 4, axis=-1)
+        squashed = mx.tanh(cell_steps[time])
+        grad_raw = grad_hidden if weight_hr is None else grad_hidden @ weight_hr
+        grad_cell = grad_cell + grad_raw * o * (1 - squashed * squashed)
+        grad_gates = mx.concatenate(
+            [
+                grad_cell * g * i * (1 - i),
+                grad_cell * before_steps[time] * f * (1 - f),
+                grad_cell * i * (1 - g * g),
+                grad_raw * squashed * o * (1 - o),
+            ],
+            axis=-1,
+        )
+        return (grad_gates @ weight_hh, grad_cell * f), (grad_gates, grad_hidden)
+
+    # The gradient meets the steps in the opposite order.
+    outputs, states = scan(step, (grad_hidden, grad_cell), batch_sizes, not reverse)
+    grad_projected = mx.concatenate([each[0] for each in outputs])
+    # One product over all steps, instead of one for each and their sum.
+    before = previous_states(output, hidden, batch_sizes, reverse)
+    grad_weight_hh = grad_projected.T @ before
+    grad_weight_hr = None
+    if weight_hr is not None:
+        raw = mx.split(gates, 4, axis=-1)[3] * mx.tanh(cells)
+        grad_weight_hr = mx.concatenate([each[1] for each in outputs]).T @ raw
+    return [grad_projected, *states, grad_weight_hh, grad_weight_hr]
+
+
+# ----- GRU -----
+
+
+def gru_cell(
+    from_input: mx.array, from_hidden: mx.array, hidden: mx.array
+) -> tuple[mx.array, tuple]:
+    """Return the new state and the activated gates, from the two parts of their sums."""
+    size = hidden.shape[-1]
+    both = sigmoid(from_input[:, : 2 * size] + from_hidden[:, : 2 * size])
+    reset, update = both[:, :size], both[:, size:]
+    candidate = mx.tanh(from_input[:, 2 * size :] + reset * from_hidden[:, 2 * size :])
+    return candidate + update * (hidden - candidate), (reset, update, candidate)
+
+
+def gru_scan(projected, hidden, weight_hh, bias_hh, batch_sizes, reverse, keep):
+    """Return packed outputs, the last state and, with `keep`, what the gradient needs.
+
+    `projected` is the input's part of the gates, its bias included: (rows, 3·hidden).
+    """
+    steps = split_steps(projected, batch_sizes)
+    recurrent = weight_hh.T
+    size = hidden.shape[-1]
+
+    def step(time, states):
+        (hidden,) = states
+        if bias_hh is None:
+            from_hidden = hidden @ recurrent
+        else:
+            from_hidden = mx.addmm(bias_hh, hidden, recurrent)
+        hidden, active = gru_cell(steps[time], from_hidden, hidden)
+        kept = None
+        if keep:
+            kept = mx.concatenate([*active, from_hidden[:, 2 * size :]], axis=-1)
+        return (hidden,), (hidden, kept)
+
+    outputs, (hidden,) = scan(step, (hidden,), batch_sizes, reverse)
+    output, gates = zip(*outputs)
+    return [mx.concatenate(output), hidden, mx.concatenate(gates) if keep else None]
+
+
+def gru_gradient(
+    grad_output, grad_hidden, hidden, weight_hh, output, gates, batch_sizes, reverse
+):
+    """Return the gradients of `projected`, the state, the weight and its bias."""
+    before = previous_states(output, hidden, batch_sizes, reverse)
+    before_steps = split_steps(before, batch_sizes)
+    gate_steps = split_steps(gates, batch_sizes)
+    grad_steps = split_steps(grad_output, batch_sizes)
+
+    def step(time, states):
+        grad = states[0] + grad_steps[time]
+        reset, update, candidate, from_hidden = mx.split(gate_steps[time], 4, axis=-1)
+        grad_candidate = grad * (1 - update) * (1 - candidate * candidate)
+        grad_update = grad * (before_steps[time] - candidate) * update * (1 - update)
+        grad_reset = grad_candidate * from_hidden * reset * (1 - reset)
+        both = mx.concatenate([grad_reset, grad_update], axis=-1)
+        to_hidden = mx.concatenate([both, grad_candidate * reset], axis=-1)
+        to_input = mx.concatenate([both, grad_candidate], axis=-1)
+        return (grad * update + to_hidden @ weight_hh,), (to_input, to_hidden)
+
+    outputs, (grad_initial,) = scan(step, (grad_hidden,), batch_sizes, not reverse)
+    to_input, to_hidden = (mx.concatenate(each) for each in zip(*outputs))
+    return [to_input, grad_initial, to_hidden.T @ before, to_hidden.sum(axis=0)]
+
+
+# ----- plain RNN -----
+
+
+def _activate(sums: mx.array, relu: bool) -> mx.array:
+    return mx.maximum(sums, mx.array(0, sums.dtype)) if relu else mx.tanh(sums)
+
+
+def rnn_scan(projected, hidden, weight_hh, batch_sizes, reverse, relu):
+    """Return packed outputs and the last state; `projected` is (rows, hidden) with biases."""
+    steps = split_steps(projected, batch_sizes)
+    recurrent = weight_hh.T
+
+    def step(time, states):
+        hidden = _activate(mx.addmm(steps[time], states[0], recurrent), relu)
+        return (hidden,), hidden
+
+    outputs, (hidden,) = scan(step, (hidden,), batch_sizes, reverse)
+    return [mx.concatenate(outputs), hidden]
+
+
+def rnn_gradient(
+    grad_output, grad_hidden, hidden, weight_hh, output, batch_sizes, reverse, relu
+):
+    """Return the gradients of `projected`, the state and the weight."""
+    slope = (output > 0).astype(output.dtype) if relu else 1 - output * output
+    slope_steps = split_steps(slope, batch_sizes)
+    grad_steps = split_steps(grad_output, batch_sizes)
+
+    def step(time, states):
+        grad = (states[0] + grad_steps[time]) * slope_steps[time]
+        return (grad @ weight_hh,), grad
+
+    outputs, (grad_initial,) = scan(step, (grad_hidden,), batch_sizes, not reverse)
+    grad_projected = mx.concatenate(outputs)
+    before = previous_states(output, hidden, batch_sizes, reverse)
+    return [grad_projected, grad_initial, grad_projected.T @ before]
