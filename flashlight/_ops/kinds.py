@@ -35,6 +35,7 @@ from .operation import (
     observers,
     write_out,
 )
+from .interception import intercepted, interceptors, on_change
 from .overrides import call_overrides, is_override, overriding_in
 
 __all__ = ["INT_TO_FLOAT", "SAME", "Operand", "composite", "inplace", "pointwise", "primitive", "view"]
@@ -83,6 +84,9 @@ def close_fast_paths(closed: bool) -> None:
     fast_paths[0] = not closed
     for known in _fast:
         known.clear()
+
+
+on_change.append(close_fast_paths)
 
 
 def constant(value, dtype) -> mx.array:
@@ -346,6 +350,11 @@ def view(body=None, *, name=None, varargs=None, many=False, node=None):
     node_class = type(f"{words}Backward0", (ViewsNode if many else ViewNode,), {"__slots__": ()})
 
     def call(*args, **kwargs):
+        if interceptors:
+            return intercepted(call, proceed, args, kwargs)
+        return proceed(args, kwargs)
+
+    def proceed(args, kwargs):
         values = operation.bind(args, kwargs)
         input = values[0]
         if type(input) not in TENSORS:
@@ -534,8 +543,7 @@ def composite(body=None, *, name=None, out=True):
         return functools.partial(composite, name=name, out=out)
     takes_out = "out" in inspect.signature(body).parameters
 
-    @functools.wraps(body)
-    def call(*args, **kwargs):
+    def proceed(args, kwargs):
         for value in args:
             kind = type(value)
             if kind not in TENSORS and kind not in _PLAIN:
@@ -555,6 +563,12 @@ def composite(body=None, *, name=None, out=True):
             if not takes_out:
                 kwargs.pop("out", None)
         return body(*args, **kwargs)
+
+    @functools.wraps(body)
+    def call(*args, **kwargs):
+        if interceptors:
+            return intercepted(call, proceed, args, kwargs)
+        return proceed(args, kwargs)
     call.__signature__ = inspect.signature(body)
     if name:
         call.__name__ = call.__qualname__ = name

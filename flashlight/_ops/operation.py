@@ -21,6 +21,7 @@ from .._core.dtype import SCALAR_TYPE_NAME, float64
 from .._core.evaluation import local
 from .._core.promotion import can_cast, result_of, to_floating
 from .._core.tensor import TENSORS, Tensor, read, to_array, wrap
+from .interception import intercepted, interceptors
 from .overrides import call_overrides, is_override, overriding_in
 
 SAME = "same"
@@ -35,9 +36,6 @@ NUMBERS = (int, float, complex, np.number, np.bool_)
 REQUIRED = inspect.Parameter.empty
 ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input",
            "axes": "dims", "a": "input", "shape": "size"}
-
-#: set by amp and by the profiler: see `Operation.__call__`
-hooks: list = []
 
 
 class Operation:
@@ -106,8 +104,11 @@ class Operation:
 
     def __call__(self, args: tuple, kwargs: dict):
         """Run the operation."""
-        if hooks:
-            args, kwargs = self._run_hooks(args, kwargs)
+        if interceptors:
+            return intercepted(self.function, self._call, args, kwargs)
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple, kwargs: dict):
         out = kwargs.pop("out", None) if "out" in kwargs and "out" not in self.names else None
         values = self.bind(args, kwargs)
         inputs: list = []  # the tensors, lists flattened
@@ -143,11 +144,6 @@ class Operation:
                 kwargs["out"] = out
             return call_overrides(self.function, overriding_in((*args, *kwargs.values())), args, kwargs)
         return self.run(values, inputs, numbers, out)
-
-    def _run_hooks(self, args, kwargs):
-        for hook in hooks:
-            args, kwargs = hook(self, args, kwargs)
-        return args, kwargs
 
     def run(self, values: list, inputs: list, numbers: list, out=None):
         """Compute on bound values, wrap the result and record it."""

@@ -59,7 +59,7 @@ class runtime_validation_disabled(_Switch):
 
 
 class non_deterministic:
-    """Mark a class of pipes as non-deterministic: always, or if a function of its arguments says so."""
+    """Mark a class of pipes as non-deterministic: always, or for the arguments a function says."""
 
     def __init__(self, arg: type[IterDataPipe] | Callable[..., bool]) -> None:
         self.cls: type | None = None
