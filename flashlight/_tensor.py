@@ -55,7 +55,8 @@ def reduce_ex(self: Tensor, protocol: int) -> tuple:
 
 def _reduce_data(tensor: Tensor) -> tuple:
     warn_if_has_hooks(tensor)
-    size, stride = tuple(tensor.size()), tuple(tensor.stride())
+    # New tuples, as PyTorch's: the pickler would write a shared one as a reference.
+    size, stride = ((*lengths,) for lengths in (tensor.size(), tensor.stride()))
     if tensor.device.type == "meta":
         # Without data there is nothing to share: each is saved by itself.
         arguments = (tensor.dtype, size, stride, tensor.requires_grad)

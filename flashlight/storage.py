@@ -33,15 +33,15 @@ _facades: weakref.WeakValueDictionary[int, UntypedStorage] = weakref.WeakValueDi
 
 def untyped_storage_of(tensor: torch.Tensor) -> UntypedStorage:
     """The storage of `tensor`; the same object as long as somebody holds it."""
-    return facade(tensor._storage, tensor.device)
+    return facade(tensor._storage)
 
 
-def facade(storage: Storage, where: device) -> UntypedStorage:
+def facade(storage: Storage) -> UntypedStorage:
+    """The object that shows a storage of the core to programs."""
     found = _facades.get(id(storage))
     if found is None:
         found = object.__new__(UntypedStorage)
         found._storage = storage
-        found._device = where
         _facades[id(storage)] = found
     return found
 
@@ -148,7 +148,6 @@ class UntypedStorage(_Conversions):
     """
 
     _storage: Storage
-    _device: device
 
     def __init__(self, *args: Any, device: Any = None):
         where = CPU if device is None else resolve(device)
@@ -172,7 +171,6 @@ class UntypedStorage(_Conversions):
             data = bytes(int(item) % 256 for item in content)
         else:
             raise TypeError(f"UntypedStorage() of a {type(content).__name__}")
-        self._device = where
         if where is META:
             self._storage = torch.empty(size, dtype=uint8, device=META)._storage
         else:
@@ -183,7 +181,7 @@ class UntypedStorage(_Conversions):
     @property
     def device(self) -> device:
         """The device of the storage."""
-        return self._device
+        return self._storage.layout.device
 
     @property
     def _cdata(self) -> int:
@@ -215,7 +213,7 @@ class UntypedStorage(_Conversions):
 
     def data_ptr(self) -> int:
         """A number that tells storages apart; 0 for an empty one."""
-        return 0 if self._device is META else self._storage.address()
+        return 0 if self.device is META else self._storage.address()
 
     def untyped(self) -> UntypedStorage:
         """This storage."""
@@ -224,7 +222,7 @@ class UntypedStorage(_Conversions):
     def tensor(self, dtype: dtype = uint8) -> torch.Tensor:
         """All of the storage as a flat tensor of `dtype` that shares it (flashlight's own)."""
         count = self.nbytes() // dtype.itemsize
-        return make(self._storage, contiguous((count,), dtype, self._device))
+        return make(self._storage, contiguous((count,), dtype, self.device))
 
     def tolist(self) -> list[int]:
         """The bytes as a list of integers."""
@@ -232,7 +230,7 @@ class UntypedStorage(_Conversions):
         return list(host_memory.storage_bytes(self._storage, "tolist()"))
 
     def _need_data(self) -> None:
-        if self._device is META:
+        if self.device is META:
             raise NotImplementedError("Not available for 'meta' device type")
 
     def __getitem__(self, index: Any) -> int | UntypedStorage:
@@ -244,10 +242,10 @@ class UntypedStorage(_Conversions):
                     f"Trying to slice with a step of {step}, but only a step of 1 is supported"
                 )
             if isinstance(self._storage, host_memory.MappedStorage):
-                return facade(self._storage.part(start, max(start, stop)), self._device)
+                return facade(self._storage.part(start, max(start, stop)))
             # A part that shares: only memory outside of MLX has parts.
             memory = host_memory.shared_bytes(self._storage)[start : max(start, stop)]
-            return facade(host_memory.over_memory(memory, uint8, self._device), self._device)
+            return facade(host_memory.over_memory(memory, uint8, self.device))
         return host_memory.storage_bytes(self._storage, "reading a byte")[self._position(index)]
 
     def __setitem__(self, index: Any, value: int) -> None:
@@ -292,23 +290,23 @@ class UntypedStorage(_Conversions):
 
     def clone(self) -> UntypedStorage:
         """A copy."""
-        if self._device is META:
+        if self.device is META:
             return UntypedStorage(self.nbytes(), device=META)
-        return facade(host_memory.copied(self._storage, self._device), self._device)
+        return facade(host_memory.copied(self._storage, self.device))
 
     def new(self) -> UntypedStorage:
         """An empty storage on the same device."""
-        return UntypedStorage(device=self._device)
+        return UntypedStorage(device=self.device)
 
     def to(self, *, device: Any, non_blocking: bool = False) -> UntypedStorage:
         """This storage if it is on `device`, else a copy there (memory is unified)."""
         where = resolve(device)
-        if where == self._device:
+        if where == self.device:
             return self
         if where is META:
             return UntypedStorage(self.nbytes(), device=META)
         self._need_data()
-        return facade(host_memory.copied(self._storage, where), where)
+        return facade(host_memory.copied(self._storage, where))
 
     def type(self, dtype: Any = None, non_blocking: bool = False) -> Any:
         """The name of the class, or a typed copy."""
@@ -330,7 +328,7 @@ class UntypedStorage(_Conversions):
 
     def share_memory_(self) -> UntypedStorage:
         """Move to memory that forked processes share."""
-        if self._device.type in ("cpu", "cuda", "mps"):
+        if self.device.type in ("cpu", "cuda", "mps"):
             host_memory.share_between_processes(self._storage)
         return self
 
@@ -380,7 +378,7 @@ class UntypedStorage(_Conversions):
             host_memory.byteswap(memory, dtype.to_real().itemsize)
         if dtype is bool_:
             host_memory.normalize_bools(memory)
-        return facade(storage, CPU)
+        return facade(storage)
 
     @classmethod
     def from_file(cls, filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
@@ -395,13 +393,11 @@ class UntypedStorage(_Conversions):
                 f"unable to mmap {nbytes} bytes from file <{path}>: it has {memory.size}"
             )
         part = memory[:nbytes] if nbytes else memory
-        return facade(host_memory.mapped_storage(part, uint8, CPU, shared), CPU)
+        return facade(host_memory.mapped_storage(part, uint8, CPU, shared))
 
     def __repr__(self) -> str:
-        head = "..." if self._device is META else _listed(self.tolist())
-        return (
-            f"{head}[torch.storage.UntypedStorage(device={self._device}) of size {self.nbytes()}]"
-        )
+        head = "..." if self.device is META else _listed(self.tolist())
+        return f"{head}[torch.storage.UntypedStorage(device={self.device}) of size {self.nbytes()}]"
 
     __str__ = __repr__
 

@@ -91,15 +91,7 @@ def over_memory(host: np.ndarray, dtype: dtype, where: device) -> Storage:
 
 def shared_bytes(storage: Storage) -> np.ndarray:
     """Move a storage to host memory, if it is not there, and return that memory as bytes."""
-    if not isinstance(storage, HostStorage):
-        memory = np.array(np.frombuffer(storage_bytes(storage, "sharing memory"), np.uint8))
-        _move(storage, over_memory(memory, storage.layout.dtype, storage.layout.device))
-    return storage.host.view(np.uint8)
-
-
-def _move(storage: Storage, made: Storage) -> None:
-    storage.host, storage.array, storage.layout = made.host, made.array, made.layout
-    storage.__class__ = HostStorage
+    return storage.to_host().view(np.uint8)
 
 
 class MappedStorage(HostStorage):
@@ -123,7 +115,7 @@ class MappedStorage(HostStorage):
     def to_host(self) -> np.ndarray:
         """Return the mapped memory; writes to it are private to this process."""
         self.__class__ = HostStorage
-        return HostStorage.to_host(self)
+        return self.host
 
     def part(self, start: int, stop: int) -> MappedStorage:
         """Return a storage of some of the bytes; the two share the file, not later writes."""
@@ -167,7 +159,9 @@ def share_between_processes(storage: Storage) -> None:
     pages = mmap.mmap(-1, storage.nbytes())
     host = np.frombuffer(pages, np.uint8)
     host[:] = np.frombuffer(storage_bytes(storage, "share_memory_()"), np.uint8)
-    _move(storage, over_memory(host, storage.layout.dtype, storage.layout.device))
+    made = over_memory(host, storage.layout.dtype, storage.layout.device)
+    storage.host, storage.array, storage.layout = made.host, made.array, made.layout
+    storage.__class__ = HostStorage
 
 
 def is_shared(storage: Storage) -> bool:

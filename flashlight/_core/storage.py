@@ -85,10 +85,13 @@ class Storage:
     def to_host(self) -> np.ndarray:
         """Move the data to memory that NumPy may share, and return it (flat)."""
         own = self.layout
-        _check_numpy(own.dtype)
-        evaluate(self.array, "numpy()")
+        array = self.array
+        if own.dtype is bfloat16:
+            with mx.stream(STREAMS.cpu):
+                array = mx.view(mx.reshape(array, (-1,)), mx.uint16)
+        evaluate(array, "numpy()")
         # A copy: MLX's buffer may be shared by other arrays, or given away by the next operation.
-        self.host = np.array(self.array, copy=True).reshape(-1)
+        self.host = np.array(array, copy=True).reshape(-1)
         self.__class__ = HostStorage
         self.layout = overriding(own)
         self.array = _NOTHING
@@ -144,7 +147,6 @@ class HostStorage(Storage):
 
     def to_host(self) -> np.ndarray:
         """Return the shared memory."""
-        _check_numpy(self.layout.dtype)
         return self.host
 
     def resize(self, nbytes: int) -> None:
