@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import mlx.core as mx
 
 from .ordering import in_turn
+from .precision import HALF, on_accelerator
 from .products import product
 from .windows import Ints, interleave, pad_last, taps, unfold, window_counts
 
@@ -31,7 +32,6 @@ WHOLE, PIECE = 8 << 20, 4 << 20
 FEW_TAPS = 128
 
 NATIVE = (mx.float32, mx.float16, mx.bfloat16)
-HALVES = (mx.float16, mx.bfloat16)
 
 
 def convolution(input: mx.array, weight: mx.array, stride: Ints, padding: Pairs, dilation: Ints,
@@ -105,7 +105,7 @@ def convolution_weight_gradient(grad: mx.array, input: mx.array, kernel: Ints, s
 
 def _is_native(input, weight, groups):
     """Whether MLX's own convolution is right and fast for these arrays."""
-    return (mx.default_device().type == mx.gpu and input.dtype in NATIVE
+    return (on_accelerator() and input.dtype in NATIVE
             and not (input.ndim == 5 and groups > 1) and 0 not in input.shape + weight.shape)
 
 
@@ -120,7 +120,7 @@ def _native(input, weight, stride, padding, dilation, groups):
 
 
 def _wide(dtype):
-    return mx.float32 if dtype in HALVES else dtype
+    return mx.float32 if dtype in HALF else dtype
 
 
 def _swap_channels(weight, groups):

@@ -10,8 +10,9 @@ import math
 
 import mlx.core as mx
 
-HALVES = (mx.float16, mx.bfloat16)
-FUSED = (mx.float32, *HALVES)
+from .precision import HALF, on_accelerator
+
+FUSED = (mx.float32, *HALF)
 
 Moments = tuple[mx.array, mx.array]
 Optional = mx.array | None
@@ -19,19 +20,19 @@ Optional = mx.array | None
 
 def widened(array: Optional) -> Optional:
     """A half precision array in float32."""
-    return array.astype(mx.float32) if array is not None and array.dtype in HALVES else array
+    return array.astype(mx.float32) if array is not None and array.dtype in HALF else array
 
 
 def sum_last(array: mx.array) -> mx.array:
     """(..., n) -> (...), in floating point."""
-    if mx.default_device().type == mx.gpu:
+    if on_accelerator():
         return mx.sum(array, axis=-1)
     return mx.matmul(array, mx.ones((array.shape[-1],), array.dtype))
 
 
 def sum_first(array: mx.array) -> mx.array:
     """(n, ...) -> (...), in floating point."""
-    if mx.default_device().type == mx.gpu:
+    if on_accelerator():
         return mx.sum(array, axis=0)
     rows = mx.reshape(array, (array.shape[0], math.prod(array.shape[1:])))
     return mx.reshape(mx.matmul(mx.ones((array.shape[0],), array.dtype), rows), array.shape[1:])
@@ -86,9 +87,28 @@ def layer_norm_gradients(grad: mx.array, input: mx.array, mean: mx.array, rstd: 
             weight_grad.astype(parameter), bias_grad.astype(parameter))
 
 
-def fused_layer_norm(input: mx.array, weight: Optional, bias: Optional, eps: float) -> mx.array:
-    """MLX's kernel for the last dimension, on GPUs."""
-    return mx.fast.layer_norm(input, weight, bias, eps)
+def fused_layer_norm(input: mx.array, weight: Optional, bias: Optional, dims: int,
+                     eps: float) -> Optional:
+    """`layer_norm` by MLX's kernel, on an accelerator and for dtypes that it has; else None."""
+    if not _has_kernel(input, weight, bias):
+        return None
+    rows, length = _rows(input, dims)
+    weight, bias = (None if p is None else mx.reshape(p, (length,)) for p in (weight, bias))
+    return mx.reshape(mx.fast.layer_norm(rows, weight, bias, eps), input.shape)
+
+
+def fused_rms_norm(input: mx.array, weight: Optional, dims: int, eps: float) -> Optional:
+    """`rms_norm` by MLX's kernel, on an accelerator and for dtypes that it has; else None."""
+    if not _has_kernel(input, weight):
+        return None
+    rows, length = _rows(input, dims)
+    weight = None if weight is None else mx.reshape(weight, (length,))
+    return mx.reshape(mx.fast.rms_norm(rows, weight, eps), input.shape)
+
+
+def _has_kernel(input, *parameters):
+    return (on_accelerator() and input.dtype in FUSED and input.size > 0
+            and all(p is None or p.dtype == input.dtype for p in parameters))
 
 
 def rms_scale(input: mx.array, dims: int, eps: float) -> mx.array:

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 import mlx.core as mx
 import numpy as np
 
+from .precision import HALF
 from .windows import Ints, fold, pad_last
-
-HALVES = (mx.float16, mx.bfloat16)
 
 
 def max_pool(input: mx.array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints,
@@ -257,7 +256,7 @@ def lowest(dtype: mx.Dtype):
 
 
 def _widened(array):
-    return array.astype(mx.float32) if array.dtype in HALVES else array
+    return array.astype(mx.float32) if array.dtype in HALF else array
 
 
 def _along(values, ndim, dtype):

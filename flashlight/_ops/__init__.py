@@ -16,7 +16,7 @@ from .kinds import inplace
 FAMILIES = (
     "creation", "conversion", "arithmetic", "shape", "indexing", "pointwise", "reduction", "sorting", "cumulative",
     "joining", "scatter", "matmul", "linalg", "fft", "special", "random", "dropout", "activation", "convolution",
-    "pooling", "normalization", "attention", "loss", "embedding", "vision", "recurrent", "windows", "segment",
+    "pooling", "adaptive_pooling", "normalization", "batch_normalization", "attention", "loss", "embedding", "vision", "recurrent", "windows", "segment",
     "sparse", "foreach", "quantize",
 )
 FUNCTIONS: dict = {}

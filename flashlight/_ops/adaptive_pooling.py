@@ -394,7 +394,9 @@ def _torch_adaptive_max_pool1d(input, output_size):
 
 
 #: `torch.adaptive_max_pool1d` returns a pair; the function of that name here is nn.functional's.
-TORCH_NAMES = {"adaptive_max_pool1d": _torch_adaptive_max_pool1d}
-__all__ = ["adaptive_avg_pool1d"]
-METHODS = []
-INPLACE = []
+FUNCTIONS = {
+    "adaptive_avg_pool1d": adaptive_avg_pool1d,
+    "adaptive_max_pool1d": _torch_adaptive_max_pool1d,
+}
+METHODS = {}
+INPLACE = ()

@@ -431,15 +431,16 @@ def conv_tbc(input, weight, bias, pad=0):
     return result.permute(2, 0, 1).contiguous()
 
 
-__all__ = [
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_tbc",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
-    "convolution",
-]
-METHODS = []
-INPLACE = []
+_PUBLIC = (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_tbc,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    convolution,
+)
+FUNCTIONS = {function.__name__: function for function in _PUBLIC}
+METHODS = {}
+INPLACE = ()

@@ -297,12 +297,13 @@ def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     return _lp_pool(avg_pool3d, 3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-__all__ = [
-    "avg_pool1d",
-    "max_pool1d",
-    "max_pool1d_with_indices",
-    "max_pool2d",
-    "max_pool3d",
-]
-METHODS = []
-INPLACE = []
+_PUBLIC = (
+    avg_pool1d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+    max_pool3d,
+)
+FUNCTIONS = {function.__name__: function for function in _PUBLIC}
+METHODS = {}
+INPLACE = ()
