@@ -39,11 +39,11 @@ class _SideBySide(Transform):
 
     def _call(self, x):
         pieces = zip(self.transforms, self._pieces(x, "x"), strict=True)
-        return self._join([part(piece) for part, piece in pieces], self.dim)
+        return self._join([part(piece) for part, piece in pieces])
 
     def _inverse(self, y):
         pieces = zip(self.transforms, self._pieces(y, "y"), strict=True)
-        return self._join([part.inv(piece) for part, piece in pieces], self.dim)
+        return self._join([part.inv(piece) for part, piece in pieces])
 
     def _log_dets(self, x, y):
         pieces = zip(self.transforms, self._pieces(x, "x"), self._pieces(y, "y"), strict=True)
@@ -75,7 +75,8 @@ class CatTransform(_SideBySide):
     def _split(self, value):
         return value.split(self.lengths, self.dim)
 
-    _join = staticmethod(torch.cat)
+    def _join(self, pieces):
+        return torch.cat(pieces, self.dim)
 
     def log_abs_det_jacobian(self, x, y):
         log_dets = [
@@ -109,7 +110,8 @@ class StackTransform(_SideBySide):
     def _split(self, value):
         return value.unbind(self.dim)
 
-    _join = staticmethod(torch.stack)
+    def _join(self, pieces):
+        return torch.stack(pieces, self.dim)
 
     def log_abs_det_jacobian(self, x, y):
         return torch.stack([log_det for _, log_det in self._log_dets(x, y)], dim=self.dim)
