@@ -56,7 +56,7 @@ MISSING = (
     ),
     Missing(
         names=("torch.xpu", "torch.mtia", "torch.Tensor.xpu", "torch.Tensor.ipu",
-               "torch.Tensor.hpu", "torch.Tensor.mtia", "torch.is_vulkan_available"),
+               "torch.Tensor.mtia", "torch.is_vulkan_available"),
         reason="MLX runs on Metal, CUDA and the CPU only",
         instead='use the devices "mps", "cuda" or "cpu"',
     ),
