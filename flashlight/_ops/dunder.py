@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .._core.tensor import Tensor
 from . import arithmetic as a
+from . import pointwise as p
 from . import shape
 from .kinds import inplace
 
@@ -58,11 +59,6 @@ def _contains(self, element) -> bool:
     raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
 
-def _eq(self, other):
-    result = a.eq.operator(self, other)
-    return result
-
-
 def _reversed(self):
     return self.flip(0) if self.ndim else self
 
@@ -72,13 +68,14 @@ def _dir(self):
 
 
 OPERATORS = {
+    "__pow__": p.pow_, "__rpow__": _reflected(p.pow_), "__ipow__": inplace(p.pow_), "__abs__": p.abs_,
     "__add__": a.add.operator, "__radd__": a.add.operator, "__sub__": a.sub.operator, "__rsub__": a.rsub,
     "__mul__": a.mul.operator, "__rmul__": a.mul.operator, "__truediv__": a.true_divide.operator,
     "__div__": a.true_divide.operator,
     "__rtruediv__": _reflected(a.true_divide), "__floordiv__": a.floor_divide.operator,
     "__rfloordiv__": _reflected(a.floor_divide), "__mod__": a.remainder.operator,
     "__rmod__": _reflected(a.remainder), "__neg__": a.neg, "__pos__": a.positive,
-    "__eq__": _eq, "__ne__": a.ne.operator, "__lt__": a.lt.operator, "__le__": a.le.operator,
+    "__eq__": a.eq.operator, "__ne__": a.ne.operator, "__lt__": a.lt.operator, "__le__": a.le.operator,
     "__gt__": a.gt.operator, "__ge__": a.ge.operator,
     "__and__": a.bitwise_and.operator, "__rand__": a.bitwise_and.operator,
     "__or__": a.bitwise_or.operator, "__ror__": a.bitwise_or.operator,

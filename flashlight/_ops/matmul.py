@@ -1,0 +1,387 @@
+"""Products of matrices and vectors."""
+
+from __future__ import annotations
+
+import math
+
+import mlx.core as mx
+
+from .._core.device import NATIVE
+from .._core.dtype import FROM_MLX, SCALAR_TYPE_NAME
+from .._core.errors import broadcast_shapes
+from .._core.tensor import Tensor
+from .kinds import composite, primitive
+from .shape import conj, permute, reshape, transpose
+
+
+def product(a: mx.array, b: mx.array) -> mx.array:
+    """Return the matrix product in the dtype of the factors; halves add up in float32, integers exactly."""
+    kind = a.dtype
+    if kind in (mx.float32, mx.float64, mx.complex64):
+        return mx.matmul(a, b)
+    if kind in (mx.float16, mx.bfloat16):
+        if NATIVE == "cpu":  # MLX's CPU product of halves is a scalar loop
+            return mx.matmul(a.astype(mx.float32), b.astype(mx.float32)).astype(kind)
+        return mx.matmul(a, b)
+    return _integer_product(a, b)
+
+
+def _integer_product(a, b):
+    """MLX multiplies no integers: add up outer products, one slice of the inner dimension at a time."""
+    kind = a.dtype
+    wide = mx.int64 if kind != mx.uint64 else mx.uint64
+    a, b = a.astype(wide), b.astype(wide)
+    inner = a.shape[-1]
+    if a.ndim == 1 or b.ndim == 1:
+        if a.ndim == 1 and b.ndim == 1:
+            return (a * b).sum().astype(kind)
+        made = _integer_product(a[None] if a.ndim == 1 else a, b[:, None] if b.ndim == 1 else b)
+        return (made.squeeze(-2) if a.ndim == 1 else made.squeeze(-1)).astype(kind)
+    total = math.prod(broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]))) * a.shape[-2] * b.shape[-1]
+    chunk = max(1, min(inner, (1 << 22) // max(total, 1)))
+    made = None
+    for start in range(0, inner, chunk):
+        part = (a[..., :, start:start + chunk, None] * b[..., None, start:start + chunk, :]).sum(-2)
+        made = part if made is None else made + part
+    if made is None:
+        shape = (*broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2])), a.shape[-2], b.shape[-1])
+        made = mx.zeros(shape, wide)
+    return made.astype(kind)
+
+
+def _same_dtype(name, a, b):
+    if a.dtype != b.dtype:
+        names = [SCALAR_TYPE_NAME[FROM_MLX[x.dtype]].lower() for x in (a, b)]
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {names[0]} != {names[1]}")
+
+
+def _no_bool(name, kind):
+    if kind == mx.bool_:
+        raise NotImplementedError(f"\"{name}\" not implemented for 'Bool'")
+
+
+@primitive
+def mm(input: mx.array, mat2: mx.array) -> mx.array:
+    """The product of two matrices, (n, m) and (m, p) -> (n, p)."""
+    if input.ndim != 2:
+        raise RuntimeError("self must be a matrix")
+    if mat2.ndim != 2:
+        raise RuntimeError("mat2 must be a matrix")
+    if input.shape[1] != mat2.shape[0]:
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({input.shape[0]}x{input.shape[1]} and "
+                           f"{mat2.shape[0]}x{mat2.shape[1]})")
+    _same_dtype("mm", input, mat2)
+    _no_bool("addmm_impl_cpu_", input.dtype)
+    return product(input, mat2)
+
+
+mm.gradients(input=lambda grad, mat2: mm(grad, conj(transpose(mat2, 0, 1))),
+             mat2=lambda grad, input: mm(conj(transpose(input, 0, 1)), grad))
+
+
+@primitive
+def bmm(input: mx.array, mat2: mx.array) -> mx.array:
+    """The products of batches of matrices, (b, n, m) and (b, m, p) -> (b, n, p)."""
+    if input.ndim != 3 or mat2.ndim != 3:
+        raise RuntimeError(f"batch{1 if input.ndim != 3 else 2} must be a 3D tensor")
+    if input.shape[0] != mat2.shape[0] or input.shape[2] != mat2.shape[1]:
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{input.shape[0]}, "
+                           f"{input.shape[2]}] but got: [{mat2.shape[0]}, {mat2.shape[1]}].")
+    _same_dtype("bmm", input, mat2)
+    _no_bool("bmm", input.dtype)
+    return product(input, mat2)
+
+
+bmm.gradients(input=lambda grad, mat2: bmm(grad, conj(transpose(mat2, 1, 2))),
+              mat2=lambda grad, input: bmm(conj(transpose(input, 1, 2)), grad))
+
+
+@primitive
+def matmul(input: mx.array, other: mx.array) -> mx.array:
+    """The product of matrices, vectors or batches of matrices, as `@`."""
+    if input.ndim == 0 or other.ndim == 0:
+        raise RuntimeError("both arguments to matmul need to be at least 1D, but they are "
+                           f"{input.ndim}D and {other.ndim}D")
+    _same_dtype("matmul", input, other)
+    inner = other.shape[-2] if other.ndim > 1 else other.shape[0]
+    if input.shape[-1] != inner:
+        _refuse(input, other)
+    try:
+        broadcast_shapes(tuple(input.shape[:-2]), tuple(other.shape[:-2]))
+    except RuntimeError as error:
+        raise RuntimeError(str(error)) from None
+    _no_bool("addmm_impl_cpu_", input.dtype)
+    return product(input, other)
+
+
+def _refuse(input, other):
+    if input.ndim == 1 and other.ndim == 1:
+        raise RuntimeError(f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{other.shape[0]}] to "
+                           f"have the same number of elements, but got {input.shape[0]} and {other.shape[0]} elements "
+                           "respectively")
+    if other.ndim == 1:
+        raise RuntimeError(f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[-1]}), vec "
+                           f"({other.shape[0]})")
+    if input.ndim <= 2 and other.ndim <= 2 or other.ndim == 2:
+        rows = math.prod(input.shape[:-1]) if input.ndim > 1 else 1
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and "
+                           f"{other.shape[-2]}x{other.shape[-1]})")
+    raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{other.shape[0]}, "
+                       f"{input.shape[-1]}] but got: [{other.shape[0]}, {other.shape[-2]}].")
+
+
+def _matmul_left(grad, other, input_shape):
+    if len(input_shape) == 1:
+        if other.ndim == 1:
+            return grad * conj(other)
+        return matmul(conj(other), grad.unsqueeze(-1)).squeeze(-1)
+    if other.ndim == 1:
+        return grad.unsqueeze(-1) * conj(other)
+    if other.ndim == 2 and len(input_shape) > 2:
+        return matmul(grad, conj(transpose(other, 0, 1)))
+    return matmul(grad, conj(transpose(other, -2, -1)))
+
+
+def _matmul_right(grad, input, other_shape):
+    if len(other_shape) == 1:
+        if input.ndim == 1:
+            return grad * conj(input)
+        flat = reshape(input, (-1, input.shape[-1]))
+        return matmul(conj(transpose(flat, 0, 1)), reshape(grad, (-1,)))
+    if input.ndim == 1:
+        return conj(input).unsqueeze(-1) * grad.unsqueeze(-2)
+    if len(other_shape) == 2 and input.ndim > 2:  # one product instead of a batch that is then summed
+        flat = reshape(input, (-1, input.shape[-1]))
+        return matmul(conj(transpose(flat, 0, 1)), reshape(grad, (-1, grad.shape[-1])))
+    return matmul(conj(transpose(input, -2, -1)), grad)
+
+
+matmul.gradients(input=_matmul_left, other=_matmul_right)
+
+
+@composite
+def __matmul__(self, other):
+    """self @ other."""
+    return matmul(self, other) if isinstance(other, Tensor) else NotImplemented
+
+
+def __rmatmul__(self, other):
+    """other @ self."""
+    return matmul(other, self) if isinstance(other, Tensor) else NotImplemented
+
+
+@composite
+def mv(input, vec):
+    """The product of a matrix and a vector."""
+    if input.ndim != 2 or vec.ndim != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got {1}, {input.ndim}, {vec.ndim}")
+    return matmul(input, vec)
+
+
+@composite
+def dot(input, tensor):
+    """The dot product of two vectors."""
+    if input.ndim != 1 or tensor.ndim != 1:
+        raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
+    if input.dtype is not tensor.dtype:
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found "
+                           f"{SCALAR_TYPE_NAME[input.dtype]} and {SCALAR_TYPE_NAME[tensor.dtype]}")
+    return matmul(input, tensor)
+
+
+@composite
+def vdot(input, other):
+    """The dot product of a conjugated vector and another."""
+    return dot(conj(input), other)
+
+
+@composite
+def inner(input, other):
+    """Products over the last dimension of both tensors."""
+    if input.ndim == 0 or other.ndim == 0:
+        return input * other
+    if input.shape[-1] != other.shape[-1]:
+        raise RuntimeError("inner() the last dimension must match on both input tensors but got shapes "
+                           f"{list(input.shape)} and {list(other.shape)}")
+    return tensordot(input, other, [[-1], [-1]])
+
+
+@composite
+def outer(input, vec2):
+    """All products of the elements of two vectors, (n,) and (m,) -> (n, m)."""
+    for name, tensor in (("self", input), ("vec2", vec2)):
+        if tensor.ndim != 1:
+            raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {tensor.ndim}-D")
+    return input.unsqueeze(1) * vec2.unsqueeze(0)
+
+
+def _blend(input, made, beta, alpha):
+    """beta * input + alpha * made, without reading `input` where beta is 0."""
+    made = made if alpha == 1 else made * alpha
+    if beta == 0:
+        shape = broadcast_shapes(tuple(input.shape), tuple(made.shape))
+        if shape != tuple(made.shape):
+            raise RuntimeError(f"The expanded size of the tensor {list(made.shape)} must match the existing size "
+                               f"{list(input.shape)}")
+        return made
+    input = input if beta == 1 else input * beta
+    shape = broadcast_shapes(tuple(input.shape), tuple(made.shape))
+    if shape != tuple(made.shape):
+        raise RuntimeError(f"The expanded size of the tensor ({list(made.shape)}) must match the existing size "
+                           f"({list(input.shape)})")
+    return input + made
+
+
+def _check_factors(name, input, beta, alpha):
+    if input.dtype.category < 2 and (isinstance(beta, float) or isinstance(alpha, float)):
+        which = "beta" if isinstance(beta, float) else "alpha"
+        raise RuntimeError(f"For integral input tensors, argument {which} must not be a floating point number.")
+
+
+def _adder(name, multiply, names, text):
+    first, second = names
+    source_args = (first, second)
+
+    def add_product(input, *args, beta=1, alpha=1, **kwargs):
+        left = args[0] if args else kwargs[source_args[0]]
+        right = args[1] if len(args) > 1 else kwargs[source_args[1]]
+        _check_factors(name, input, beta, alpha)
+        if input.dtype is not left.dtype and left.dtype is right.dtype:
+            raise RuntimeError(f"self and mat2 must have the same dtype, but got {SCALAR_TYPE_NAME[input.dtype]} and "
+                               f"{SCALAR_TYPE_NAME[right.dtype]}")
+        return _blend(input, multiply(left, right), beta, alpha)
+    add_product.__name__ = add_product.__qualname__ = name
+    add_product.__doc__ = text
+    return composite(add_product)
+
+
+addmm = _adder("addmm", mm, ("mat1", "mat2"), "beta * input + alpha * (mat1 @ mat2).")
+addmv = _adder("addmv", mv, ("mat", "vec"), "beta * input + alpha * (mat @ vec).")
+addr = _adder("addr", outer, ("vec1", "vec2"), "beta * input + alpha * outer(vec1, vec2).")
+baddbmm = _adder("baddbmm", bmm, ("batch1", "batch2"), "beta * input + alpha * (batch1 @ batch2), batch by batch.")
+addbmm = _adder("addbmm", lambda a, b: bmm(a, b).sum(0), ("batch1", "batch2"),
+                "beta * input + alpha * the sum of the products of a batch.")
+
+
+@composite
+def chain_matmul(*matrices):
+    """The product of several matrices, in the cheapest order."""
+    from .linalg import multi_dot
+    return multi_dot(matrices)
+
+
+@primitive
+def linear(input: mx.array, weight: mx.array, bias: mx.array | None = None) -> mx.array:
+    """input @ weight.T + bias, (..., in) -> (..., out)."""
+    _same_linear(input, weight, bias)
+    made = product(input, mx.swapaxes(weight, 0, 1) if weight.ndim == 2 else weight)
+    return made if bias is None else made + bias
+
+
+def _same_linear(input, weight, bias):
+    if input.ndim == 0 or weight.ndim not in (1, 2):
+        raise RuntimeError("both arguments to linear need to be at least 1D, but they are "
+                           f"{input.ndim}D and {weight.ndim}D")
+    if input.shape[-1] != weight.shape[-1]:
+        rows = math.prod(input.shape[:-1])
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and "
+                           f"{weight.shape[-1]}x{weight.shape[0]})")
+    if input.dtype != weight.dtype:
+        names = [SCALAR_TYPE_NAME[FROM_MLX[x.dtype]] for x in (input, weight)]
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {names[0]} and {names[1]}")
+    if bias is not None and bias.dtype != input.dtype:
+        names = [SCALAR_TYPE_NAME[FROM_MLX[x.dtype]] for x in (bias, input)]
+        raise RuntimeError(f"Input type ({names[1]}) and bias type ({names[0]}) should be the same")
+
+
+def _linear_weight(grad, input, weight_shape):
+    if len(weight_shape) == 1:
+        return matmul(reshape(grad, (-1,)), conj(reshape(input, (-1, input.shape[-1]))))
+    return matmul(transpose(reshape(grad, (-1, grad.shape[-1])), 0, 1), conj(reshape(input, (-1, input.shape[-1]))))
+
+
+linear.gradients(
+    input=lambda grad, weight: matmul(grad, conj(weight)) if weight.ndim == 2 else grad.unsqueeze(-1) * conj(weight),
+    weight=_linear_weight,
+    bias=lambda grad, bias_shape: reshape(grad, (-1, *bias_shape)).sum(0),
+)
+
+
+@composite
+def bilinear(input1, input2, weight, bias=None):
+    """input1 · weight[k] · input2 + bias[k], (..., n) and (..., m) -> (..., out)."""
+    if input1.shape[:-1] != input2.shape[:-1]:
+        raise RuntimeError(f"bilinear(): input batch dimensions do not match: {list(input1.shape)} and "
+                           f"{list(input2.shape)}")
+    for position, (tensor, axis) in enumerate(((input1, 1), (input2, 2)), 1):
+        if tensor.shape[-1] != weight.shape[axis]:
+            raise RuntimeError(f"bilinear(): input{position} size does not match weight size: got {tensor.shape[-1]} "
+                               f"but expected {weight.shape[axis]}")
+    if bias is not None and bias.shape[0] != weight.shape[0]:
+        raise RuntimeError(f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected "
+                           f"{weight.shape[0]}")
+    batch = input1.shape[:-1]
+    left, right = reshape(input1, (-1, input1.shape[-1])), reshape(input2, (-1, input2.shape[-1]))
+    k, n, m = weight.shape
+    half = matmul(left, reshape(permute(weight, (1, 0, 2)), (n, k * m)))
+    made = (reshape(half, (-1, k, m)) * right.unsqueeze(1)).sum(-1)
+    made = reshape(made, (*batch, k))
+    return made if bias is None else made + bias
+
+
+@composite
+def tensordot(a, b, dims=2, *, out=None):
+    """Products summed over several dimensions of two tensors."""
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(a.ndim, b.ndim):
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+        left, right = list(range(a.ndim - dims, a.ndim)), list(range(dims))
+    else:
+        left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
+    if len(left) != len(right):
+        raise RuntimeError("both dimension lists should have same length")
+    left, right = [d % a.ndim for d in left], [d % b.ndim for d in right]
+    for x, y in zip(left, right):
+        if a.shape[x] != b.shape[y] and 1 not in (a.shape[x], b.shape[y]):
+            raise RuntimeError(f"contracted dimensions need to match, but first has size {a.shape[x]} in dim {x} and "
+                               f"second has size {b.shape[y]} in dim {y}")
+        if a.shape[x] != b.shape[y]:
+            if a.shape[x] == 1:
+                b = b.sum(y, keepdim=True)
+            else:
+                a = a.sum(x, keepdim=True)
+    free_a = [d for d in range(a.ndim) if d not in left]
+    free_b = [d for d in range(b.ndim) if d not in right]
+    count = math.prod([a.shape[d] for d in left])
+    rows = reshape(permute(a, free_a + left), (math.prod([a.shape[d] for d in free_a]), count))
+    columns = reshape(permute(b, right + free_b), (count, math.prod([b.shape[d] for d in free_b])))
+    made = reshape(mm(rows, columns), [a.shape[d] for d in free_a] + [b.shape[d] for d in free_b])
+    if out is not None:
+        from .operation import write_out
+        if made.requires_grad or out.requires_grad:
+            raise RuntimeError("tensordot(): functions with out=... arguments don't support automatic "
+                               "differentiation, but one of the arguments requires grad.")
+        return write_out(out, made)
+    return made
+
+
+@composite
+def kron(input, other):
+    """The Kronecker product."""
+    ndim = max(input.ndim, other.ndim)
+    a = input.reshape((1,) * (ndim - input.ndim) + tuple(input.shape))
+    b = other.reshape((1,) * (ndim - other.ndim) + tuple(other.shape))
+    pairs_a = [n for k in a.shape for n in (k, 1)]
+    pairs_b = [n for k in b.shape for n in (1, k)]
+    return (a.reshape(pairs_a) * b.reshape(pairs_b)).reshape([n * m for n, m in zip(a.shape, b.shape)])
+
+
+FUNCTIONS = {f.__name__: f for f in (mm, bmm, matmul, mv, dot, vdot, inner, outer, addmm, addmv, addr, baddbmm, addbmm,
+                                     chain_matmul, tensordot, kron, bilinear)} | {"ger": outer}
+METHODS = {name: f for name, f in FUNCTIONS.items() if name not in ("chain_matmul", "tensordot", "bilinear")}
+METHODS |= {"__matmul__": __matmul__, "__rmatmul__": __rmatmul__}
+INPLACE = ("addmm", "addmv", "addr", "baddbmm", "addbmm")
