@@ -146,7 +146,7 @@ class Saved:
     where PyTorch does.
     """
 
-    __slots__ = ("storage", "layout", "array", "version", "node", "index", "packed")
+    __slots__ = ("storage", "layout", "array", "version", "node", "index", "packed", "is_output")
 
     def __init__(self, tensor: Tensor, array=None, is_output: bool = False):
         storage = tensor._storage
@@ -157,6 +157,7 @@ class Saved:
         # An output does not keep its own node: that would be a cycle. `unpack` is told it.
         self.node = None if is_output else tensor._node
         self.index = tensor._index
+        self.is_output = is_output and tensor._layout.dtype.category >= 2
 
     def unpack(self, owner: Node | None = None) -> Tensor:
         """Return the tensor, with its history. Raises RuntimeError if it was modified since."""
@@ -175,7 +176,7 @@ class Saved:
         else:
             tensor._layout = layout if layout.plain else layout.compact()
             tensor._storage = Storage(self.array, tensor._layout)
-        tensor._node = owner if self.node is None and owner is not None else self.node
+        tensor._node = owner if self.is_output else self.node
         tensor._index = self.index
         tensor._meta = None
         return tensor
@@ -184,13 +185,14 @@ class Saved:
 class PackedSaved:
     """A tensor kept for backward by `saved_tensors_hooks`."""
 
-    __slots__ = ("packed", "unhook", "node", "index", "version", "storage")
+    __slots__ = ("packed", "unhook", "node", "index", "version", "storage", "is_output")
 
     def __init__(self, tensor: Tensor, hooks, is_output: bool = False):
         pack, self.unhook = hooks
         self.storage = None
         self.node = None if is_output else tensor._node
         self.index = tensor._index
+        self.is_output = is_output and tensor._layout.dtype.category >= 2
         self.packed = pack(make(tensor._storage, tensor._layout))
 
     def unpack(self, owner: Node | None = None) -> Tensor:
@@ -200,7 +202,7 @@ class PackedSaved:
             raise TypeError("Output of saved tensor unpack_hook expected to be a Tensor but got result "
                             f"of type {type(found).__name__}")
         tensor = make(found._storage, found._layout)
-        tensor._node = owner if self.node is None and owner is not None else self.node
+        tensor._node = owner if self.is_output else self.node
         tensor._index = self.index
         return tensor
 

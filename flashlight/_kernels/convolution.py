@@ -95,7 +95,11 @@ def convolution_weight_gradient(grad: mx.array, input: mx.array, kernel: Ints, s
         return mx.vjp(lambda weight: _native(input, weight, stride, padding, dilation, groups),
                       [weight], [grad])[1][0]
     wide = _wide(input.dtype)
-    padded, grad = pad_last(input.astype(wide), padding), grad.astype(wide)
+    # The last elements may be out of reach of any window.
+    reach = [(n - 1) * s + d * (k - 1) + 1
+             for n, k, s, d in zip(grad.shape[2:], kernel, stride, dilation, strict=True)]
+    edges = [(before, m - n - before) for (before, _), m, n in zip(padding, reach, input.shape[2:])]
+    padded, grad = pad_last(input.astype(wide), edges), grad.astype(wide)
     if shape[1] == 1 and groups > 1 and math.prod(kernel) <= FEW_TAPS:
         result = _depthwise_weight_gradient(grad, padded, shape, stride, dilation)
     else:

@@ -259,11 +259,13 @@ class Operation:
         node.edges = tuple(edges)
         node.outputs = tuple([None if r is None else r._layout for r in results])
         node.sequence = sequence()
-        self.save(node, values, inputs, results, compute)
         for index, result in enumerate(results):
+            if result is not None:
+                result._index = index  # which what is saved of it remembers
+        self.save(node, values, inputs, results, compute)
+        for result in results:
             if result is not None and result._layout.dtype.category >= 2:
                 result._node = node
-                result._index = index
         if observers.anomaly:
             observers.trace(node)
 
