@@ -16,6 +16,7 @@ from typing import Any
 import flashlight as torch
 
 from . import names
+from .errors import CorruptCheckpoint
 from .restricted import check_key, modern_name
 from .storage_types import storage_type
 
@@ -250,7 +251,15 @@ def _checked_calls() -> dict[int, Callable]:
 
 
 def _direct(function: Callable) -> Callable:
-    return lambda policy, *arguments: function(*arguments)
+    def call(policy: WeightsOnly, *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except RuntimeError as error:
+            if isinstance(error, UnpicklingError):
+                raise
+            raise CorruptCheckpoint(f"{function.__name__}: {error}") from error
+
+    return call
 
 
 def _call_mapping(kind: type) -> Callable:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import pickle
 import struct
 import sys
-import tarfile
 from typing import Any
 
 import flashlight as torch
@@ -104,12 +103,8 @@ def load(
 
 
 def _is_tar(stream: Any) -> bool:
-    try:
-        # Without compression, so that nothing is inflated to find out.
-        with tarfile.open(fileobj=stream, mode="r:"):
-            return True
-    except (tarfile.TarError, OSError, ValueError, EOFError):
-        return False
+    head = stream.read(512)
+    return len(head) == 512 and head[257:262] == b"ustar"
 
 
 def _load_head(make: Any) -> Any:
