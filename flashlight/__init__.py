@@ -35,6 +35,12 @@ from ._core.printing import set_printoptions
 from ._core.promotion import can_cast, promote_types
 from ._core.size import Size
 from ._core.tensor import Tensor
+from ._core.threads import (
+    get_num_interop_threads,
+    get_num_threads,
+    set_num_interop_threads,
+    set_num_threads,
+)
 from ._autograd.grad_mode import (
     enable_grad,
     inference_mode,

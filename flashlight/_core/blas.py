@@ -307,13 +307,7 @@ def physical_cores() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Let BLAS use `count` threads; without OpenBLAS there is nothing to set.
-
-    Raises:
-        ValueError: `count` is below 1.
-    """
-    if count < 1:
-        raise ValueError(f"expected a positive number of threads, got {count}")
+    """Let BLAS use `count` threads; where it isn't OpenBLAS there is nothing to set."""
     if _library is not None:
         _library.scipy_openblas_set_num_threads(c_int(count))
 

@@ -93,7 +93,8 @@ DEVIATIONS = (
         name="set_num_threads concerns BLAS",
         why="MLX's CPU kernels run in one thread for each stream",
         differs="`torch.set_num_threads` sets the threads of matrix products and decompositions; "
-        "elementwise work and reductions use one",
+        "elementwise work and reductions use one. `torch.set_num_interop_threads` is remembered "
+        "and changes nothing",
         instead="use worker processes for data loading, and an accelerator for heavy work",
     ),
 )

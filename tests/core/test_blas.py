@@ -11,8 +11,9 @@ import sys
 import mlx.core as mx
 import numpy as np
 import pytest
+import torch
 
-from flashlight._core import blas
+from flashlight._core import blas, threads
 
 HAS_OPENBLAS = (
     importlib.util.find_spec("scipy_openblas32") is not None
@@ -132,18 +133,31 @@ def test_solve_and_inverse(dtype):
 
 @pytest.mark.skipif(not HAS_OPENBLAS, reason="needs Linux and scipy-openblas32")
 def test_number_of_threads():
-    before = blas.get_num_threads()
+    before = threads.get_num_threads()
     try:
-        blas.set_num_threads(2)
-        assert blas.get_num_threads() == 2
+        threads.set_num_threads(2)
+        assert threads.get_num_threads() == blas.get_num_threads() == 2
         a = matrix(np.float32, 200, 200)
-        np.testing.assert_allclose(
-            to_numpy(to_mlx(a) @ to_mlx(a)), a @ a, **rounding(np.float32)
-        )
+        np.testing.assert_allclose(to_numpy(to_mlx(a) @ to_mlx(a)), a @ a, **rounding(np.float32))
     finally:
-        blas.set_num_threads(before)
-    with pytest.raises(ValueError, match="positive number of threads"):
-        blas.set_num_threads(0)
+        threads.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ["set_num_threads", "set_num_interop_threads"])
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2", True])
+def test_numbers_of_threads_that_pytorch_refuses(name, count):
+    with pytest.raises(RuntimeError) as theirs:
+        getattr(torch, name)(count)
+    with pytest.raises(RuntimeError) as ours:
+        getattr(threads, name)(count)
+    assert str(ours.value) == str(theirs.value)
+
+
+def test_number_of_interop_threads():
+    before = threads.get_num_interop_threads()
+    threads.set_num_interop_threads(3)
+    assert threads.get_num_interop_threads() == 3
+    threads.set_num_interop_threads(before)
 
 
 def test_physical_cores():
