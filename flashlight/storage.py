@@ -175,7 +175,9 @@ class UntypedStorage(_Conversions):
             self._storage = torch.empty(size, dtype=uint8, device=META)._storage
         else:
             self._storage, memory = host_memory.new_storage(size, uint8, where)
-            memory[:] = data if data is not None else bytes(size)
+            host_memory.clear(memory)
+            if data is not None:
+                memory[:] = data
         _facades[id(self._storage)] = self
 
     @property

@@ -76,6 +76,11 @@ def as_dtype(storage: Storage, layout: Layout) -> None:
     storage.layout = contiguous(layout.size, layout.dtype, own.device)
 
 
+def clear(memory: memoryview) -> None:
+    """Make every byte 0."""
+    np.frombuffer(memory, np.uint8)[:] = 0
+
+
 def normalize_bools(memory: memoryview) -> None:
     """Make every byte 0 or 1: MLX may do anything with other bytes in a bool array."""
     values = np.frombuffer(memory, np.uint8)
@@ -126,6 +131,7 @@ class MappedStorage(HostStorage):
         own = self.layout
         made, memory = new_storage(own.numel, own.dtype, own.device)
         memory[:] = memoryview(self.host.view(np.uint8)) if own.numel else b""
+        _forget_pages(self.host)
         if own.dtype is bool_ or (layout is not None and layout.dtype is bool_):
             normalize_bools(memory)
         if layout is not None:
@@ -133,6 +139,22 @@ class MappedStorage(HostStorage):
         self.array, self.layout = made.array, made.layout
         self.__class__ = Storage
         self.host = None
+
+
+def _forget_pages(host: np.ndarray) -> None:
+    # What has been copied need not stay in memory twice. Nobody has written to these pages:
+    # whoever wants to gets a HostStorage. Pages that other parts share are left alone.
+    base = host
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if not isinstance(base, mmap.mmap) or not hasattr(base, "madvise") or not host.size:
+        return
+    whole = np.frombuffer(base, np.uint8)
+    start = host.ctypes.data - whole.ctypes.data
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    last = (start + host.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if last > first:
+        base.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
 def map_file(path: str, shared: bool) -> np.ndarray:

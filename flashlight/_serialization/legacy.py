@@ -177,7 +177,7 @@ class LegacyStorages:
             return typed(torch.UntypedStorage(nbytes, device="meta"), dtype)
         check_loadable(dtype)
         storage, memory = host_memory.new_storage(numel, dtype, torch.device("cpu"))
-        memory[:] = bytes(memory.nbytes)
+        host_memory.clear(memory)
         self._unfilled[key] = (dtype, memory)
         return typed(self._restore(torch.storage.facade(storage), location), dtype)
 
