@@ -66,9 +66,9 @@ class _Conversions:
         """The number of elements (of bytes, if untyped)."""
         return len(self)
 
-    def get_device(self) -> int:
-        """Index of the accelerator, -1 for the CPU."""
-        return -1 if self.device.type in ("cpu", "meta") else 0
+    def get_device(self) -> int | None:
+        """Index of the accelerator, None for the CPU."""
+        return self.device.index
 
     def resizable(self) -> bool:
         """Whether `resize_` works, which it does for all storages."""
@@ -221,8 +221,8 @@ class UntypedStorage(_Conversions):
         """This storage."""
         return self
 
-    def tensor(self, dtype: dtype = uint8) -> torch.Tensor:
-        """All of the storage as a flat tensor of `dtype` that shares it (flashlight's own)."""
+    def _flat_tensor(self, dtype: dtype = uint8) -> torch.Tensor:
+        """All of the storage as a tensor that shares it."""
         count = self.nbytes() // dtype.itemsize
         return make(self._storage, contiguous((count,), dtype, self.device))
 
@@ -253,9 +253,9 @@ class UntypedStorage(_Conversions):
     def __setitem__(self, index: Any, value: int) -> None:
         self._need_data()
         if isinstance(index, slice):
-            self.tensor()[index] = value
+            self._flat_tensor()[index] = value
         else:
-            self.tensor()[self._position(index)] = value
+            self._flat_tensor()[self._position(index)] = value
 
     def _position(self, index: Any) -> int:
         if not hasattr(index, "__index__"):
@@ -269,20 +269,18 @@ class UntypedStorage(_Conversions):
 
     def fill_(self, value: int) -> UntypedStorage:
         """Set every byte."""
-        self.tensor().fill_(value)
+        self._flat_tensor().fill_(value)
         return self
 
     def copy_(self, source: Any, non_blocking: bool | None = None) -> UntypedStorage:
-        """Copy the bytes of another storage of the same size; a typed one is cast to bytes."""
-        if isinstance(source, TypedStorage):
-            self.tensor().copy_(source._tensor())
-            return self
+        """Copy the bytes of another storage of the same size."""
+        source = source.untyped()
         if source.nbytes() != self.nbytes():
             raise RuntimeError(
                 f"size does not match, self was {self.nbytes()} bytes but src was "
                 f"{source.nbytes()} bytes"
             )
-        self.tensor().copy_(source.tensor())
+        self._flat_tensor().copy_(source._flat_tensor())
         return self
 
     def resize_(self, size: int) -> UntypedStorage:
@@ -317,7 +315,7 @@ class UntypedStorage(_Conversions):
     def _to(self, dtype: dtype) -> TypedStorage:
         if not isinstance(dtype, torch.dtype):
             raise TypeError(f"Argument 'dtype' must be torch.dtype, not {type(dtype)}")
-        converted = self.tensor().to(dtype)
+        converted = self._flat_tensor().to(dtype)
         if converted._storage is self._storage:
             converted = converted.clone()
         return converted._typed_storage()
@@ -326,7 +324,7 @@ class UntypedStorage(_Conversions):
         """Reverse the bytes of each element of `dtype`, in place; complex ones by their parts."""
         memory = bytearray(host_memory.storage_bytes(self._storage, "byteswap()"))
         host_memory.byteswap(memoryview(memory), dtype.to_real().itemsize)
-        self.tensor().copy_(torch.frombuffer(memory, dtype=uint8))
+        self._flat_tensor().copy_(torch.frombuffer(memory, dtype=uint8))
 
     def share_memory_(self) -> UntypedStorage:
         """Move to memory that forked processes share."""
@@ -398,7 +396,7 @@ class UntypedStorage(_Conversions):
         return facade(host_memory.mapped_storage(part, uint8, CPU, shared))
 
     def __repr__(self) -> str:
-        head = "..." if self.device is META else _listed(self.tolist())
+        head = "...\n" if self.device is META else _listed(self.tolist())
         return f"{head}[torch.storage.UntypedStorage(device={self.device}) of size {self.nbytes()}]"
 
     __str__ = __repr__
@@ -483,6 +481,10 @@ class TypedStorage(_Conversions):
         return self._untyped_storage._cdata
 
     @property
+    def _storage(self) -> Storage:
+        return self._untyped_storage._storage
+
+    @property
     def filename(self) -> str | None:
         """The file behind the storage, if writes reach it."""
         return self._untyped_storage.filename
@@ -491,9 +493,9 @@ class TypedStorage(_Conversions):
         """The storage without its type."""
         return self._untyped_storage
 
-    def _tensor(self) -> torch.Tensor:
+    def _flat_tensor(self) -> torch.Tensor:
         check_supported(self.dtype)
-        return self._untyped_storage.tensor(self.dtype)
+        return self._untyped_storage._flat_tensor(self.dtype)
 
     def _wrap(self, untyped: UntypedStorage) -> TypedStorage:
         return TypedStorage(wrap_storage=untyped, dtype=self.dtype, _internal=True)
@@ -518,18 +520,18 @@ class TypedStorage(_Conversions):
     def tolist(self) -> list:
         """The elements as Python numbers."""
         self._untyped_storage._need_data()
-        return self._tensor().tolist()
+        return self._flat_tensor().tolist()
 
     def __getitem__(self, index: Any) -> Any:
         self._untyped_storage._need_data()
         if isinstance(index, slice):
             raise RuntimeError("slices are only supported in UntypedStorage.__getitem__")
-        return self._tensor()[self._position(index)].item()
+        return self._flat_tensor()[self._position(index)].item()
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(value, TypedStorage):
-            value = value._tensor()
-        self._tensor()[index if isinstance(index, slice) else self._position(index)] = value
+            value = value._flat_tensor()
+        self._flat_tensor()[index if isinstance(index, slice) else self._position(index)] = value
 
     def _position(self, index: Any) -> int:
         if not isinstance(index, int):
@@ -540,13 +542,12 @@ class TypedStorage(_Conversions):
 
     def fill_(self, value: Any) -> TypedStorage:
         """Set every element."""
-        self._tensor().fill_(value)
+        self._flat_tensor().fill_(value)
         return self
 
     def copy_(self, source: Any, non_blocking: bool | None = None) -> TypedStorage:
-        """Copy another storage of as many elements, cast to this one's dtype."""
-        other = source._tensor() if isinstance(source, TypedStorage) else source.tensor()
-        self._tensor().copy_(other)
+        """Copy the bytes of another storage, whatever their type."""
+        self._untyped_storage.copy_(source)
         return self
 
     def resize_(self, size: int) -> None:
@@ -576,7 +577,7 @@ class TypedStorage(_Conversions):
     def _to(self, dtype: dtype) -> TypedStorage:
         if not isinstance(dtype, torch.dtype):
             raise TypeError(f"Argument 'dtype' must be torch.dtype, not {type(dtype)}")
-        converted = self._tensor().to(dtype)
+        converted = self._flat_tensor().to(dtype)
         if converted._storage is self._untyped_storage._storage:
             converted = converted.clone()
         return converted._typed_storage()

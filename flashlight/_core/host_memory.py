@@ -144,9 +144,7 @@ class MappedStorage(HostStorage):
 def _forget_pages(host: np.ndarray) -> None:
     # What has been copied need not stay in memory twice. Nobody has written to these pages:
     # whoever wants to gets a HostStorage. Pages that other parts share are left alone.
-    base = host
-    while isinstance(base, np.ndarray):
-        base = base.base
+    base = _owner(host)
     if not isinstance(base, mmap.mmap) or not hasattr(base, "madvise") or not host.size:
         return
     whole = np.frombuffer(base, np.uint8)
@@ -188,10 +186,16 @@ def share_between_processes(storage: Storage) -> None:
 
 def is_shared(storage: Storage) -> bool:
     """Tell whether other processes may share the storage's memory."""
-    base = storage.host if isinstance(storage, HostStorage) else None
-    while isinstance(base, np.ndarray):
-        base = base.base
-    return isinstance(base, mmap.mmap) and not isinstance(storage, MappedStorage)
+    if not isinstance(storage, HostStorage) or isinstance(storage, MappedStorage):
+        return False
+    return isinstance(_owner(storage.host), mmap.mmap)
+
+
+def _owner(memory: object) -> object:
+    """Return the object whose memory an array shows, in the end."""
+    while isinstance(memory, (np.ndarray, memoryview)):
+        memory = memory.base if isinstance(memory, np.ndarray) else memory.obj
+    return memory
 
 
 def byteswap(memory: memoryview, itemsize: int) -> None:

@@ -496,17 +496,6 @@ def is_pinned(self, device=None) -> bool:
     return False
 
 
-def is_shared(self) -> bool:
-    """Tell whether other processes see the storage."""
-    return False
-
-
-def untyped_storage(self):
-    """Return the bytes that this tensor and its views share."""
-    from ..storage import UntypedStorage
-    return UntypedStorage._of(self._storage, self.device)
-
-
 def dlpack(self, *, stream=None, max_version=None, dl_device=None, copy=None):
     """Return a DLPack capsule over memory shared with this tensor. Raises BufferError if it needs grad."""
     if self._node is not None:
@@ -538,7 +527,7 @@ FUNCTIONS["is_signed"] = lambda input: input.is_signed()
 FUNCTIONS["numel"] = lambda input: input.numel()
 METHODS = {f.__name__: f for f in (
     to, cpu, cuda, mps, type_, type_as, clone, contiguous, detach, detach_, copy_, fill_, zero_, as_subclass, set_,
-    resize_, resize_as_, pin_memory, is_pinned, is_shared, untyped_storage, is_contiguous)}
+    resize_, resize_as_, pin_memory, is_pinned, is_contiguous)}
 METHODS |= CASTS | {"__dlpack__": dlpack, "__dlpack_device__": dlpack_device, "__array__": as_array}
 INPLACE = ()
 Tensor.layout = property(lambda self: strided, doc="How the elements are kept.")

@@ -417,7 +417,10 @@ def scalar_tensor(s, *, dtype=None, layout=None, device=None, requires_grad=Fals
 
 
 def as_tensor(data, dtype=None, device=None) -> Tensor:
-    """Return `data` as a tensor, without a copy where possible (tensors, NumPy arrays)."""
+    """Return `data` as a tensor, without a copy where possible (tensors, storages, NumPy arrays)."""
+    whole = getattr(type(data), "_flat_tensor", None)
+    if whole is not None:
+        data = whole(data)
     if isinstance(data, Tensor):
         return data.to(device=data.device if device is None else device, dtype=dtype or data.dtype)
     if isinstance(data, np.ndarray) and _numpy_dtype(data) is not complex128 and (
