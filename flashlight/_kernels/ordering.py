@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 import mlx.core as mx
 
 
-def after(array: mx.array, before: mx.array) -> mx.array:
-    """Return a copy of `array` that is not evaluated until `before` is.
+def after(array: mx.array, *before: mx.array) -> mx.array:
+    """Return a copy of `array` that is not evaluated until all of `before` is.
 
     MLX walks a graph breadth first, so that independent pieces of work all allocate at once.
     `mx.depends` orders them too, but has neither a vmap nor a jvp rule; joining nothing does.
     """
-    nothing = mx.reshape(before[:0] if before.ndim else before[None][:0], (0,))
-    joined = mx.concatenate([mx.reshape(array, (-1,)), nothing.astype(array.dtype)])
+    nothing = [mx.reshape(one[:0] if one.ndim else one[None][:0], (0,)).astype(array.dtype) for one in before]
+    joined = mx.concatenate([mx.reshape(array, (-1,)), *nothing])
     return mx.reshape(joined, array.shape)
 
 
