@@ -33,6 +33,16 @@ def storage(self: Tensor) -> TypedStorage:
     return _typed_storage(self)
 
 
+def data_ptr(self: Tensor) -> int:
+    """Where the first element is until the next write; 0 for a tensor without elements.
+
+    Equal for tensors that start at one element of one storage, also after writes. Evaluates.
+    """
+    if self.numel() == 0 or self.device.type == "meta":
+        return 0
+    return untyped_storage_of(self).data_ptr() + self.storage_offset() * self.element_size()
+
+
 def is_shared(self: Tensor) -> bool:
     """Whether other processes may share this tensor's memory."""
     return untyped_storage_of(self).is_shared()
@@ -172,6 +182,7 @@ METHODS = {
     "untyped_storage": untyped_storage,
     "storage": storage,
     "_typed_storage": _typed_storage,
+    "data_ptr": data_ptr,
     "is_shared": is_shared,
     "share_memory_": share_memory_,
     "__reduce_ex__": reduce_ex,

@@ -1,7 +1,6 @@
 """`UntypedStorage` and `TypedStorage`: the data behind tensors, seen without a shape.
 
-Thin views of the core's storages. A storage's bytes move when it is written to, so `data_ptr`
-tells storages apart but is no address.
+Thin views of the core's storages, whose bytes move when they are written to.
 https://docs.pytorch.org/docs/stable/storage.html
 """
 
@@ -214,8 +213,11 @@ class UntypedStorage(_Conversions):
         return 1
 
     def data_ptr(self) -> int:
-        """A number that tells storages apart; 0 for an empty one."""
-        return 0 if self.device is META else self._storage.address()
+        """Where the bytes are until the next write; equal for tensors of one storage.
+
+        0 for an empty storage.
+        """
+        return 0 if self.device is META else host_memory.address(self._storage)
 
     def untyped(self) -> UntypedStorage:
         """This storage."""
@@ -514,7 +516,7 @@ class TypedStorage(_Conversions):
         return self.dtype.itemsize
 
     def data_ptr(self) -> int:
-        """A number that tells storages apart; 0 for an empty one."""
+        """Where the bytes are until the next write; 0 for an empty storage."""
         return self._untyped_storage.data_ptr()
 
     def tolist(self) -> list:

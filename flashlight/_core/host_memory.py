@@ -11,6 +11,7 @@ import os
 import mlx.core as mx
 import numpy as np
 
+from .address import Address
 from .device import STREAMS, device
 from .dtype import bfloat16, bool_, check_supported, dtype, uint8
 from .evaluation import ensure_memory, evaluate
@@ -182,6 +183,22 @@ def share_between_processes(storage: Storage) -> None:
     made = over_memory(host, storage.layout.dtype, storage.layout.device)
     storage.host, storage.array, storage.layout = made.host, made.array, made.layout
     storage.__class__ = HostStorage
+
+
+def address(storage: Storage) -> Address | int:
+    """Return where the bytes of a storage are; 0 if there are none. Evaluates them."""
+    place = storage.address()
+    if place == 0:
+        return 0
+    if isinstance(storage, HostStorage):
+        return Address(storage.host.ctypes.data, place)
+    try:
+        array = evaluate(storage.array, "data_ptr()")
+    except RuntimeError:
+        return Address(place, place)  # in a trace there is no memory yet
+    if not memoryview(array).c_contiguous:
+        storage.array = evaluate(mx.contiguous(array), "data_ptr()")
+    return Address(np.frombuffer(storage_bytes(storage), np.uint8).ctypes.data, place)
 
 
 def is_shared(storage: Storage) -> bool:

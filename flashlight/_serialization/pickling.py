@@ -10,7 +10,7 @@ from typing import Any
 import flashlight as torch
 
 from . import names
-from .storage_types import STORAGE_NAMES, UNTYPED, StorageType, storage_type
+from .storage_types import UNTYPED, StorageType, storage_type
 
 # PyTorch's old name of a module in files that `torch.save` wrote.
 RENAMED_MODULES = {"torch.tensor": "torch._tensor"}
@@ -96,15 +96,11 @@ def same_dtype_check() -> Callable[[Any, torch.dtype], None]:
     seen: dict[int, torch.dtype] = {}
 
     def check(storage: Any, dtype: torch.dtype) -> None:
-        if storage.data_ptr() and seen.setdefault(storage.data_ptr(), dtype) is not dtype:
+        shared = storage.nbytes() and storage.device.type != "meta"
+        if shared and seen.setdefault(storage._cdata, dtype) is not dtype:
             raise RuntimeError(
                 "Cannot save multiple tensors or storages that view the same data as different "
                 "types; clone one of them first"
             )
 
     return check
-
-
-def has_storage_class(dtype: torch.dtype) -> bool:
-    """True for dtypes that have a typed storage class; others are saved by their bytes."""
-    return dtype in STORAGE_NAMES

@@ -53,10 +53,11 @@ DEVIATIONS = (
         instead="read a value, or call `torch.mps.synchronize()` / `torch.cuda.synchronize()`",
     ),
     Deviation(
-        name="data_ptr is not an address",
+        name="data_ptr is good for reading, until the next write",
         why="MLX's arrays move when they are written",
-        differs="equal numbers mean the same element of the same storage, as in PyTorch, but no "
-        "other library can read memory there",
+        differs="addresses compare as PyTorch's (equal means the same element of the same storage, "
+        "also after writes) and C code may read there, but the memory is left behind by the next "
+        "write to the tensor, and must not be written to",
         instead="use `.numpy()`, DLPack or the buffer protocol to share memory",
     ),
     Deviation(

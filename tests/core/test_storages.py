@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import os
 import pickle
 
+import mlx.core as mx
 import numpy as np
 import pytest
 import torch
 
 import flashlight
 from flashlight import storage as storages
+from flashlight._core.tensor import wrap
 
 BOTH = pytest.mark.parametrize("library", [torch, flashlight], ids=["torch", "flashlight"])
 pytestmark = pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
@@ -257,3 +260,43 @@ def test_forked_processes_share(dtype):
     assert x.tolist() == [0.0, 1.0, 0.0]
     x.add_(1)
     assert x.is_shared() and x.tolist() == [1.0, 2.0, 1.0]
+
+
+@BOTH
+def test_addresses_tell_what_is_shared(library):
+    x = library.arange(12.0).reshape(3, 4)
+    address = x.data_ptr()
+    assert address == x.t().data_ptr() == x.untyped_storage().data_ptr()
+    assert x[1].data_ptr() == address + 16 == 16 + address
+    assert x[1].data_ptr() - address == 16 and x[2].data_ptr() - 32 == address
+    assert address != library.arange(12.0).data_ptr()
+    assert sorted([x[2].data_ptr(), address, x[1].data_ptr()])[0] == address
+    assert {address: "x"}[x.view(-1).data_ptr()] == "x"
+    x.add_(1)
+    x[1] = 7
+    assert x.data_ptr() == address, "a write must not change what shares with what"
+    assert library.empty(0).data_ptr() == 0
+    assert address != 0 and bool(address)
+
+
+@BOTH
+def test_addresses_can_be_read_from(library):
+    transposed = library.arange(6).reshape(2, 3).t().contiguous()
+    for x in (library.arange(6), transposed, -library.arange(6)):
+        x.mul_(3)
+        row = x.view(-1)[2:]
+        assert (ctypes.c_int64 * 4).from_address(row.data_ptr())[:] == row.tolist()
+    x.numpy()[2] = 5
+    assert ctypes.c_int64.from_address(x.data_ptr() + 16).value == 5
+
+
+def test_an_address_in_a_trace_is_no_error():
+    seen = []
+
+    def double(array):
+        x = wrap(array, flashlight.device("cpu"))
+        seen.append(x.data_ptr() == x.view(-1).data_ptr() != 0)
+        return array * 2
+
+    mx.vmap(double)(mx.zeros((3, 2)))
+    assert seen == [True]
