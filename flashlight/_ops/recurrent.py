@@ -372,15 +372,15 @@ def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     return (linear(input, w_ih, b_ih) + linear(hx, w_hh, b_hh)).relu()
 
 
-__all__ = [
-    "gru",
-    "gru_cell",
-    "lstm",
-    "lstm_cell",
-    "rnn_relu",
-    "rnn_relu_cell",
-    "rnn_tanh",
-    "rnn_tanh_cell",
-]
+FUNCTIONS = {
+    "gru": gru,
+    "gru_cell": gru_cell,
+    "lstm": lstm,
+    "lstm_cell": lstm_cell,
+    "rnn_relu": rnn_relu,
+    "rnn_relu_cell": rnn_relu_cell,
+    "rnn_tanh": rnn_tanh,
+    "rnn_tanh_cell": rnn_tanh_cell,
+}
 METHODS: dict = {}
 INPLACE: list = []

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import flashlight as torch
-from flashlight import Generator, Tensor
+from flashlight import Tensor
 
 __all__ = [
     "calculate_gain",
@@ -72,7 +72,7 @@ def calculate_gain(nonlinearity: str, param: int | float | None = None) -> float
 
 @torch.no_grad()
 def uniform_(
-    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
     """Draw from the uniform distribution on [a, b)."""
     return tensor.uniform_(a, b, generator=generator)
@@ -80,7 +80,7 @@ def uniform_(
 
 @torch.no_grad()
 def normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
     """Draw from the normal distribution."""
     return tensor.normal_(mean, std, generator=generator)
@@ -93,7 +93,7 @@ def trunc_normal_(
     std: float = 1.0,
     a: float = -2.0,
     b: float = 2.0,
-    generator: Generator | None = None,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Draw from the normal distribution, restricted to [a, b]."""
     if tensor.is_meta:
@@ -218,14 +218,14 @@ def _xavier_std(tensor: Tensor, gain: float) -> float:
 
 
 def xavier_uniform_(
-    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+    tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
     """Draw uniformly with variance 2·gain² / (fan_in + fan_out) (Glorot and Bengio 2010)."""
     bound = math.sqrt(3.0) * _xavier_std(tensor, gain)
     return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
     """Draw normally with variance 2·gain² / (fan_in + fan_out) (Glorot and Bengio 2010)."""
     return normal_(tensor, 0.0, _xavier_std(tensor, gain), generator)
 
@@ -243,7 +243,7 @@ def kaiming_uniform_(
     a: float = 0,
     mode: _FanMode = "fan_in",
     nonlinearity: str = "leaky_relu",
-    generator: Generator | None = None,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Draw uniformly with variance gain² / fan (He et al. 2015); `a` is the leaky slope."""
     std = _kaiming_std(tensor, a, mode, nonlinearity)
@@ -258,7 +258,7 @@ def kaiming_normal_(
     a: float = 0,
     mode: _FanMode = "fan_in",
     nonlinearity: str = "leaky_relu",
-    generator: Generator | None = None,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Draw normally with variance gain² / fan (He et al. 2015); `a` is the leaky slope."""
     std = _kaiming_std(tensor, a, mode, nonlinearity)
@@ -273,7 +273,7 @@ def _uniform_bias_(bias: Tensor, weight: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | None = None) -> Tensor:
     """Fill with a (semi-)orthogonal matrix, dimensions from the second on taken as one.
 
     Raises ValueError below 2 dimensions. Source: https://arxiv.org/abs/1312.6120
@@ -295,7 +295,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
 
 @torch.no_grad()
 def sparse_(
-    tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: torch.Generator | None = None
 ) -> Tensor:
     """Draw normally, then zero the fraction `sparsity` of each column; 2 dimensions only.
 

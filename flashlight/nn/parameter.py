@@ -7,6 +7,8 @@ from typing import Any
 
 import flashlight as torch
 from flashlight import Tensor
+from flashlight._core.tensor import TENSORS
+from flashlight._ops.overrides import disabled_torch_function_impl
 from flashlight._utils import _rebuild_parameter, _rebuild_parameter_with_state
 
 __all__ = [
@@ -68,7 +70,11 @@ class Parameter(Tensor, metaclass=_MarkedMeta):
             return _rebuild_parameter_with_state, (*contents, dict(state))
         return _rebuild_parameter, contents
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = disabled_torch_function_impl()
+
+
+# Operations take parameters as they take plain tensors, without a look for overrides.
+TENSORS.add(Parameter)
 
 
 class UninitializedTensorMixin:
@@ -163,7 +169,7 @@ class Buffer(Tensor, metaclass=_MarkedMeta):
         marked._is_buffer = True
         return marked
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = disabled_torch_function_impl()
 
 
 class UninitializedBuffer(UninitializedTensorMixin, Tensor):

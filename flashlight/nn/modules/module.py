@@ -25,7 +25,6 @@ from ._module_hooks import (
     _global_parameter_registration_hooks,
     _HookMethods,
     _replaced,
-    _WrappedHook,
     register_module_backward_hook,
     register_module_buffer_registration_hook,
     register_module_forward_hook,
@@ -35,8 +34,12 @@ from ._module_hooks import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
-from ._module_state import _EXTRA_STATE_KEY_SUFFIX, _IncompatibleKeys, _StateMethods
-from ._module_tree import _addindent, _TreeMethods
+from ._module_hooks import _WrappedHook as _WrappedHook
+from ._module_state import _EXTRA_STATE_KEY_SUFFIX as _EXTRA_STATE_KEY_SUFFIX
+from ._module_state import _IncompatibleKeys as _IncompatibleKeys
+from ._module_state import _StateMethods
+from ._module_tree import _addindent as _addindent
+from ._module_tree import _TreeMethods
 
 __all__ = [
     "register_module_forward_pre_hook",

@@ -235,7 +235,7 @@ class _SpectralNorm(Module):
 
     @torch.no_grad()
     def _power_method(self, weight_mat: Tensor, n_power_iterations: int) -> None:
-        """Improve the singular vectors, in place: copies of the module on other devices share them."""
+        """Improve the singular vectors, in place: replicas of the module share them."""
         u, v = self._u, self._v
         for _ in range(n_power_iterations):
             u.copy_(F.normalize(torch.mv(weight_mat, v), dim=0, eps=self.eps))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from flashlight import _weight_norm, norm_except_dim
+import flashlight as torch
 from flashlight.nn.modules import Module
 from flashlight.nn.parameter import Parameter, UninitializedParameter
 
@@ -29,7 +29,7 @@ class WeightNorm:
         """Return ``g · v / |v|``."""
         length = getattr(module, self.name + "_g")
         direction = getattr(module, self.name + "_v")
-        return _weight_norm(direction, length, self.dim)
+        return torch._weight_norm(direction, length, self.dim)
 
     @staticmethod
     def apply(module, name: str, dim: int | None) -> WeightNorm:
@@ -53,7 +53,7 @@ class WeightNorm:
                 "sure to run the dummy forward before applying weight normalization"
             )
         del module._parameters[name]
-        length = norm_except_dim(weight, 2, hook.dim)
+        length = torch.norm_except_dim(weight, 2, hook.dim)
         module.register_parameter(name + "_g", Parameter(length.data))
         module.register_parameter(name + "_v", Parameter(weight.data))
         setattr(module, name, hook.compute_weight(module))
@@ -73,7 +73,10 @@ class WeightNorm:
 
 
 def weight_norm(module: Module, name: str = "weight", dim: int = 0) -> Module:
-    """Split parameter `name` into ``name_g``, its length along `dim`, and ``name_v``; deprecated."""
+    """Split parameter `name` into ``name_g``, its length along `dim`, and ``name_v``.
+
+    Deprecated. Returns the module.
+    """
     WeightNorm.apply(module, name, dim)
     return module
 
