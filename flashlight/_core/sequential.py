@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .exact import rounded
+from .exact import cast, rounded
 from .mersenne import MersenneTwister
 
 _BLOCK = 1 << 16
@@ -388,14 +388,14 @@ def multinomial_with_replacement(
 
 
 def multinomial_without_replacement(
-    weights: np.ndarray, race: np.ndarray, count: int
+    weights: np.ndarray, race: np.ndarray, count: int, dtype: str
 ) -> np.ndarray:
     """The `count` categories of each row whose weight is largest against its exponential number.
 
-    `race` holds the exponential numbers in the shape and dtype of `weights`.
+    The quotients are rounded to `dtype`, in which the numbers of `race` were drawn.
     """
     with np.errstate(all="ignore"):
-        keys = weights / race
+        keys = cast(weights / race.astype(weights.dtype), dtype)
     # As in PyTorch's topk, NaN (0/0 in half precision) counts as the largest.
     keys = np.where(np.isnan(keys), np.inf, keys)
     if count == 1:

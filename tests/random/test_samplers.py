@@ -364,7 +364,7 @@ def test_multinomial(dtype, rows):
 
         def without(source, n, count=count):
             race = samplers.exponential(source, rows * (n + 4), dtype).reshape(rows, n + 4)
-            return sequential.multinomial_without_replacement(weights(n), race, count)
+            return sequential.multinomial_without_replacement(weights(n), race, count, dtype)
 
         check(
             dtype,
