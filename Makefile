@@ -44,6 +44,7 @@ test: $(TEST)
 lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/python tools/write_docs.py --check
+	$(BIN)/python tools/write_stubs.py --check
 
 types: $(DEV)
 	$(BIN)/pyright --pythonpath $(BIN)/python
@@ -56,6 +57,7 @@ bench: $(TEST)
 
 docs: $(DEMO)
 	$(BIN)/python tools/write_docs.py
+	$(BIN)/python tools/write_stubs.py
 
 clean:
 	rm -rf $(VENV)

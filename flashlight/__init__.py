@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys as _sys
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from . import version
 from ._core import blas as _blas
@@ -61,6 +62,8 @@ from ._ops.conversion import (
 )
 from .version import __version__
 
+if _TYPE_CHECKING:
+    from ._names import *  # noqa: F403
 globals().update(_ops.FUNCTIONS)
 for _kind in _dtypes.ALL:
     for _name in (_kind.name, _kind.alias):

@@ -6,6 +6,8 @@ their methods to this class when the package is imported.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import mlx.core as mx
 import numpy as np
 
@@ -16,6 +18,11 @@ from .layout import Layout, contiguous
 from .layout import layout as layout_of
 from .storage import HostStorage, Storage
 
+if TYPE_CHECKING:
+    from .methods import TensorMethods
+else:
+    TensorMethods = object
+
 new = object.__new__
 
 
@@ -23,7 +30,7 @@ class TensorMeta(type):
     """The class of tensor classes: what a missing class attribute is asked of."""
 
 
-class Tensor(metaclass=TensorMeta):
+class Tensor(TensorMethods, metaclass=TensorMeta):
     """A multi-dimensional array of one dtype, as `torch.Tensor`."""
 
     __slots__ = ("_storage", "_layout", "_node", "_index", "_meta", "__weakref__", "__dict__")

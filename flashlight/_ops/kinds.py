@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from typing import Any
 
 import mlx.core as mx
 
@@ -54,7 +55,7 @@ def _dress(call, operation: Operation):
     return call
 
 
-def primitive(body=None, **options):
+def primitive(body=None, **options) -> Any:
     """Declare an operation on arrays. Options are those of `Operation`.
 
     The body's annotations tell which parameters are tensors: `mx.array`, `mx.array | None`,
@@ -102,7 +103,7 @@ def constant(value, dtype) -> mx.array:
     return found
 
 
-def pointwise(body=None, *, fast=None, **options):
+def pointwise(body=None, *, fast=None, **options) -> Any:
     """Declare an elementwise operation of one or two tensors.
 
     Like `primitive`, with a shorter way for plain tensors of one layout (or a tensor and a
@@ -337,7 +338,7 @@ def _renewed(base: Tensor, view_: Tensor) -> Node:
 VIEW_NODE.append(_renewed)
 
 
-def view(body=None, *, name=None, varargs=None, many=False, node=None):
+def view(body=None, *, name=None, varargs=None, many=False, node=None) -> Any:
     """Declare an operation that turns a tensor's layout into another over the same storage.
 
     The body takes the `Layout` and returns one, or a list of them with `many`. The gradient is
@@ -428,7 +429,7 @@ def _join_family(input, made, previous):
 # ----- in place -----
 
 
-def inplace(operation, name=None):
+def inplace(operation, name=None) -> Any:
     """Return the in-place form of `operation`: its result is written into the first argument.
 
     Raises RuntimeError where PyTorch does: a leaf that needs grad, elements that share memory,
@@ -537,7 +538,7 @@ def _adopt_result(self, result):
 _PLAIN = (int, float, bool, str, type(None))
 
 
-def composite(body=None, *, name=None, out=True):
+def composite(body=None, *, name=None, out=True) -> Any:
     """Declare an operation written with tensors: overrides see it whole, and it takes `out=`."""
     if body is None:
         return functools.partial(composite, name=name, out=out)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from typing import Any, TypeAlias
 
 import mlx.core as mx
 import numpy as np
@@ -31,7 +32,7 @@ TENSOR, OPTIONAL, OPERAND, LIST, VALUE = "tensor", "optional", "operand", "list"
 _KINDS = {"mx.array": TENSOR, "mx.array | None": OPTIONAL, "Operand": OPERAND,
           "Operand | None": OPERAND, "list[mx.array]": LIST}
 #: a tensor or a Python number, in annotations of bodies
-Operand = "Operand"
+Operand: TypeAlias = Any
 NUMBERS = (int, float, complex, np.number, np.bool_)
 REQUIRED = inspect.Parameter.empty
 ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input",

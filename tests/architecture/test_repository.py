@@ -54,6 +54,13 @@ def test_deviations_page_is_current():
     assert PAGE.read_text() == deviations_page(), "run python tools/write_docs.py"
 
 
+def test_stubs_are_current():
+    from tools.write_stubs import STUBS
+
+    for path, text in STUBS.items():
+        assert path.read_text() == text(), f"{path.name}: run make docs"
+
+
 def test_versions_agree():
     from flashlight import version
 
