@@ -439,25 +439,28 @@ class _Symmetric(_Square):
             return super().check(value)
         return torch.isclose(value, value.mT, atol=1e-6).all(-2).all(-1)
 
+    def _symmetric_part(self, value):
+        """Which matrices are symmetric, and them, with zeros for what cannot be factored."""
+        symmetric = _Symmetric.check(self, value)
+        if value.shape[-2] != value.shape[-1]:
+            return symmetric, value.new_zeros(value.shape[:-2] + (1, 1))
+        return symmetric, torch.where(symmetric[..., None, None], value, 0)
+
 
 class _PositiveSemidefinite(_Symmetric):
     """Symmetric matrices without negative eigenvalues."""
 
     def check(self, value):
-        symmetric = super().check(value)
-        if not symmetric.all():
-            return symmetric
-        return torch.linalg.eigvalsh(value).ge(0).all(-1)
+        symmetric, matrix = self._symmetric_part(value)
+        return symmetric & torch.linalg.eigvalsh(matrix).ge(0).all(-1)
 
 
 class _PositiveDefinite(_Symmetric):
     """Symmetric matrices that have a Cholesky factor."""
 
     def check(self, value):
-        symmetric = super().check(value)
-        if not symmetric.all():
-            return symmetric
-        return torch.linalg.cholesky_ex(value).info.eq(0)
+        symmetric, matrix = self._symmetric_part(value)
+        return symmetric & torch.linalg.cholesky_ex(matrix).info.eq(0)
 
 
 dependent = _Dependent()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 
 import flashlight as torch
+from flashlight._core.evaluation import is_traced
+from flashlight._core.tensor import read
 from flashlight.distributions import constraints
 from flashlight.distributions.utils import lazy_property
 
@@ -243,4 +245,5 @@ class Distribution:
 
 
 def _holds(valid) -> bool:
-    return bool(valid.all())
+    # While a function is traced for compilation or vectorization there is nothing to look at yet.
+    return is_traced(read(valid)) or bool(valid.all())
