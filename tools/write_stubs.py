@@ -91,7 +91,7 @@ def method_lines() -> Iterator[str]:
     source = ast.parse((PACKAGE / "_core" / "tensor.py").read_text())
     tensor = next(n for n in source.body if isinstance(n, ast.ClassDef) and n.name == "Tensor")
     known = names_in_source(tensor.body) | set(dir(object)) - {"__eq__", "__ne__", "__reduce_ex__"}
-    known |= set(flashlight.Tensor.__slots__) | {"__slots__", "__weakref__", "__getattr__", "__module__", "__dict__"}
+    known |= {*flashlight.Tensor.__slots__, "__slots__", "__getattr__", "__module__"}
     for name, value in sorted(vars(flashlight.Tensor).items()):
         if name not in known and name.isidentifier():
             yield stub_of(name, value, is_method=True)

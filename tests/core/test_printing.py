@@ -39,12 +39,13 @@ def text_of(tensor: torch.Tensor, history=()) -> str:
 def make(shape, dtype, kind, seed):
     generator = np.random.default_rng(seed)
     if dtype == torch.bool:
-        return torch.from_numpy(generator.random(shape) > 0.5)
+        return torch.from_numpy(np.asarray(generator.random(shape) > 0.5))
     if dtype in INTEGERS:
         info = torch.iinfo(dtype)
         spread = {"small": 10, "wide": 2**62, "whole": 1000}.get(kind, 100)
         low, high = max(info.min, -spread), min(info.max, spread)
-        return torch.from_numpy(generator.integers(low, high, shape, endpoint=True)).to(dtype)
+        whole = np.asarray(generator.integers(low, high, shape, endpoint=True))
+        return torch.from_numpy(whole).to(dtype)
 
     def real():
         values = generator.standard_normal(shape)
