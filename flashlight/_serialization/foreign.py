@@ -12,7 +12,7 @@ from flashlight._core import host_memory
 from flashlight._core.dtype import BY_NAME
 from flashlight._core.tensor import wrap
 
-from . import locations
+from . import gguf, locations
 from .errors import CorruptCheckpoint, TruncatedCheckpoint
 from .zip_format import check_loadable
 
@@ -54,7 +54,11 @@ def load(path: str, map_location: Any) -> dict[str, torch.Tensor]:
     device = "cpu" if map_location is None else map_location
     place = locations.restorer(device)
     if path.endswith(".gguf"):
-        arrays, _ = host_memory.load_gguf(path)
+        gguf.check(path)
+        try:
+            arrays, _ = host_memory.load_gguf(path)
+        except (RuntimeError, ValueError) as error:
+            raise CorruptCheckpoint(f"MLX can't read the GGUF file: {error}") from error
         return {name: wrap(array, torch.device("cpu")).to(device) for name, array in arrays.items()}
     with open(path, "rb") as stream:
         return {
