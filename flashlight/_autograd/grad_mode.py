@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from typing import Any
 
 from .._core.evaluation import local
 
@@ -81,7 +82,7 @@ class _Mode:
 class _GradMode(_Mode):
     _enabled = False
 
-    def __new__(cls, function=None, *args):
+    def __new__(cls, function=None, *args) -> Any:
         made = object.__new__(cls)
         return made if function is None or cls is set_grad_enabled else cls.__call__(made, function)
 
@@ -133,7 +134,7 @@ class set_grad_enabled(_GradMode):
 class inference_mode(_Mode):
     """Like `no_grad`; what is made inside can never be recorded again (here: is not checked)."""
 
-    def __new__(cls, mode=True):
+    def __new__(cls, mode=True) -> Any:
         made = object.__new__(cls)
         if isinstance(mode, bool):
             made.mode = mode

@@ -6,7 +6,7 @@ their methods to this class when the package is imported.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 import numpy as np
@@ -141,7 +141,7 @@ class Tensor(TensorMethods, metaclass=TensorMeta):
     is_cpu = property(lambda self: self._layout.device.type == "cpu", doc="On the CPU?")
     is_meta = property(lambda self: self._layout.device is META, doc="Without data?")
 
-    def item(self):
+    def item(self) -> Any:
         """Return the value of a tensor of one element as a Python number.
 
         Raises RuntimeError for any other number of elements.
@@ -153,7 +153,7 @@ class Tensor(TensorMethods, metaclass=TensorMeta):
                 "item() is for one element, use tolist() for more")
         return evaluate(self._read("item()"), "item()").item()
 
-    def tolist(self):
+    def tolist(self) -> Any:
         """Return the elements as nested lists of Python numbers, or one number for 0 dimensions."""
         return evaluate(self._read("tolist()"), "tolist()").tolist()
 
