@@ -5,6 +5,8 @@ A constraint's `check` drops the `event_dim` rightmost dimensions that form an e
 
 from __future__ import annotations
 
+from typing import Any
+
 import flashlight as torch
 
 __all__ = [
@@ -464,7 +466,7 @@ class _PositiveDefinite(_Symmetric):
 
 
 dependent = _Dependent()
-dependent_property = _DependentProperty
+dependent_property: Any = _DependentProperty  # a property whose type is the function's
 independent = _IndependentConstraint
 boolean = _Boolean()
 one_hot = _OneHot()

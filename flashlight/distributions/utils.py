@@ -93,7 +93,7 @@ class lazy_property(Generic[Owner, Value]):
         self.wrapped = wrapped
         update_wrapper(self, wrapped)
 
-    def __get__(self, instance, obj_type=None):
+    def __get__(self, instance, obj_type=None) -> Any:
         if instance is None:
             return self
         with torch.enable_grad():
