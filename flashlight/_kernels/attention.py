@@ -2,16 +2,17 @@
 
 query (N, r, L, E), key (N, S, E), value (N, S, V): r query heads share each of N key heads. A
 block of queries meets all of its keys at once, so that its softmax is complete, and the gradient
-can compute it again from the inputs alone. `mask` (N, r, L, S) is None, bool (True takes part),
-or numbers to add; with `causal`, query i sees the keys up to i. Rows that see no key are 0.
+can compute it again from the inputs alone. Rows that see no key are 0.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import mlx.core as mx
+import numpy as np
 
 from .elementary import exp
 from .normalization import sum_last, widened
@@ -24,52 +25,72 @@ BLOCK, ACCELERATOR_BLOCK = 4 << 20, 256 << 20
 Optional = mx.array | None
 
 
-def attention(query: mx.array, key: mx.array, value: mx.array, mask: Optional, causal: bool,
-              scale: float) -> mx.array:
-    """softmax(query · keyᵀ · scale + mask) · value: (N, r, L, V)."""
+class Rules(NamedTuple):
+    """What decides about the weights, apart from queries and keys.
+
+    `causal`: query i sees the keys up to i. `heads` tells for each of the N heads which one of a
+    mask (M, 1 or r, 1 or L, 1 or S) is its own. `dropout` is the probability that a weight is
+    dropped, and `seed` the key from which the same choice can be made again.
+    """
+
+    scale: float
+    causal: bool = False
+    heads: np.ndarray | None = None
+    dropout: float = 0.0
+    seed: Optional = None
+
+
+def attention(query: mx.array, key: mx.array, value: mx.array, mask: Optional,
+              rules: Rules) -> mx.array:
+    """softmax(query · keyᵀ · scale + mask) · value: (N, r, L, V).
+
+    A bool mask is True where a key takes part, any other is added.
+    """
     if 0 in query.shape or 0 in key.shape or 0 in value.shape:
         return mx.zeros((*query.shape[:3], value.shape[-1]), query.dtype)
-    if _has_kernel(query, key, value, mask, causal):
-        return _fused(query, key, value, mask, causal, scale)
+    if _has_kernel(query, key, value, rules):
+        return _fused(query, key, value, mask, rules)
     result, parts = None, {}
-    for heads, rows, seen in _blocks(query, key, causal):
-        part = query[heads, :, rows]
+    for block in _blocks(query, key, mask, rules):
+        part = query[block.heads, :, block.rows]
         part = part if result is None else after(part, result)
-        weights, sums = _weights(part, key[heads, :seen], _part(mask, heads, rows, seen),
-                                 rows.start if causal else None, scale)
-        result = _times(weights, widened(value[heads, :seen])) / sums
-        parts.setdefault(heads.start, []).append(result.astype(query.dtype))
+        weights, sums = _weights(part, key[block.heads, :block.seen], block, rules)
+        if rules.dropout:
+            weights = weights * _kept(weights, block, rules)
+        result = _times(weights, widened(value[block.heads, :block.seen])) / sums
+        parts.setdefault(block.heads.start, []).append(result.astype(query.dtype))
     return _join([_join(part, 2) for part in parts.values()], 0)
 
 
 def attention_weights(query: mx.array, key: mx.array, mask: Optional, causal: bool,
                       scale: float) -> mx.array:
-    """softmax(query · keyᵀ · scale + mask): (N, r, L, S), all at once."""
-    weights, sums = _weights(query, key, mask, 0 if causal else None, scale)
+    """softmax(query · keyᵀ · scale + mask): (N, r, L, S), all at once; the mask of that shape."""
+    everything = Block(slice(0, query.shape[0]), slice(0, query.shape[2]), key.shape[1], mask, 0)
+    weights, sums = _weights(query, key, everything, Rules(scale, causal))
     return (weights / sums).astype(query.dtype)
 
 
 def attention_gradients(
-    grad: mx.array, query: mx.array, key: mx.array, value: mx.array, mask: Optional, causal: bool,
-    scale: float,
+    grad: mx.array, query: mx.array, key: mx.array, value: mx.array, mask: Optional, rules: Rules,
 ) -> tuple[mx.array, mx.array, mx.array]:
     """Gradients of query, key and value for one of the result."""
     if 0 in query.shape or 0 in key.shape or 0 in value.shape:
         return mx.zeros_like(query), mx.zeros_like(key), mx.zeros_like(value)
     parts, totals = {}, {}
-    last = ()
-    for heads, rows, seen in _blocks(query, key, causal):
-        ours = [query[heads, :, rows], grad[heads, :, rows]]
+    last, seen = (), 0
+    for block in _blocks(query, key, mask, rules):
+        ours = [query[block.heads, :, block.rows], grad[block.heads, :, block.rows]]
         if last:
             ours = [after(array, *last) for array in ours]
-        found = _block_gradients(
-            *ours, key[heads, :seen], value[heads, :seen], _part(mask, heads, rows, seen),
-            rows.start if causal else None, scale)
-        parts.setdefault(heads.start, []).append(found[0].astype(query.dtype))
-        before = totals.get(heads.start, (None, None))
-        totals[heads.start] = [_add_to_front(*pair) for pair in zip(before, found[1:], strict=True)]
+        seen = block.seen
+        found = _block_gradients(*ours, key[block.heads, :seen], value[block.heads, :seen], block,
+                                 rules)
+        head = block.heads.start
+        parts.setdefault(head, []).append(found[0].astype(query.dtype))
+        before = totals.get(head, (None, None))
+        totals[head] = [_add_to_front(*pair) for pair in zip(before, found[1:], strict=True)]
         # Each of the three holds on to a block of scores until it is computed.
-        last = parts[heads.start][-1], *totals[heads.start]
+        last = parts[head][-1], *totals[head]
     unseen = key.shape[1] - seen
     key_grad, value_grad = (
         mx.pad(_join(list(arrays), 0), [(0, 0), (0, unseen), (0, 0)]).astype(key.dtype)
@@ -77,38 +98,91 @@ def attention_gradients(
     return _join([_join(part, 2) for part in parts.values()], 0), key_grad, value_grad
 
 
-def _block_gradients(query, grad, key, value, mask, first_row, scale):
-    weights, sums = _weights(query, key, mask, first_row, scale)
+class Block(NamedTuple):
+    """Some heads, some of their rows, how many keys these see, and their part of the mask."""
+
+    heads: slice
+    rows: slice
+    seen: int
+    mask: Optional
+    number: int
+
+
+def _blocks(query, key, mask, rules) -> Iterator[Block]:
+    count, shared, length, _ = query.shape
+    keys = key.shape[1]
+    # Half precision is computed in float32.
+    size = shared * keys * max(4, query.itemsize)
+    budget = ACCELERATOR_BLOCK if on_accelerator() else BLOCK
+    rows = min(length, max(1, budget // size))
+    heads = max(1, budget // (size * length)) if rows == length else 1
+    number = 0
+    for head in range(0, count, heads):
+        for row in range(0, length, rows):
+            of_heads = slice(head, min(head + heads, count))
+            of_rows = slice(row, min(row + rows, length))
+            seen = min(keys, of_rows.stop) if rules.causal else keys
+            part = _mask_part(mask, rules.heads, of_heads, of_rows, seen)
+            yield Block(of_heads, of_rows, seen, part, number)
+            number += 1
+
+
+def _mask_part(mask, owners, heads, rows, seen):
+    if mask is None:
+        return None
+    mask = mask[:, :, rows if mask.shape[2] > 1 else slice(None),
+                :seen if mask.shape[3] > 1 else None]
+    if mask.shape[0] == 1:
+        return mask
+    if owners is None:
+        return mask[heads]
+    return mx.take(mask, mx.array(owners[heads]), axis=0)
+
+
+def _block_gradients(query, grad, key, value, block, rules):
+    weights, sums = _weights(query, key, block, rules)
     query, key, value = widened(query), widened(key), widened(value)
     # Divided here, where it is small: weights are not normalized.
     grad = widened(grad) / sums
     scores_grad = _times(grad, mx.swapaxes(value, 1, 2))
+    used = weights
+    if rules.dropout:
+        kept = _kept(weights, block, rules)
+        used, scores_grad = weights * kept, scores_grad * kept
     along = weights * scores_grad
     scores_grad = along - weights * (sum_last(along)[..., None] / sums)
-    return (_times(scores_grad, key) * scale,
-            _transposed_times(scores_grad, query) * scale,
-            _transposed_times(weights, grad))
+    return (_times(scores_grad, key) * rules.scale,
+            _transposed_times(scores_grad, query) * rules.scale,
+            _transposed_times(used, grad))
 
 
-def _weights(query, key, mask, first_row, scale):
+def _weights(query, key, block, rules):
     """Return e^(scores - their maximum) (N, r, L, S) and the sums of its rows, in float32."""
-    scores = _times(widened(query) * scale, mx.swapaxes(widened(key), 1, 2))
-    if first_row is not None:
-        rows = mx.arange(first_row, first_row + query.shape[2])[:, None]
-        mask = rows >= mx.arange(key.shape[1])
+    scores = _times(widened(query) * rules.scale, mx.swapaxes(widened(key), 1, 2))
+    mask = block.mask
+    if rules.causal:
+        mask = mx.arange(block.rows.start, block.rows.stop)[:, None] >= mx.arange(key.shape[1])
     if mask is not None:
         if mask.dtype == mx.bool_:
             scores = mx.where(mask, scores, mx.array(-math.inf, scores.dtype))
         else:
             scores = scores + mask.astype(scores.dtype)
     largest = mx.max(scores, axis=-1, keepdims=True)
-    if mask is not None and first_row is None:
+    may_be_empty = block.mask is not None
+    if may_be_empty:
         largest = mx.where(largest == -math.inf, mx.zeros((), scores.dtype), largest)
     weights = exp(scores - largest)
     sums = sum_last(weights)[..., None]
-    if mask is not None and first_row is None:
+    if may_be_empty:
         sums = mx.where(sums == 0, mx.ones((), sums.dtype), sums)
     return weights, sums
+
+
+def _kept(weights, block, rules):
+    """1 / (1 - p) where a weight is kept, 0 where it is dropped; the same in each pass."""
+    key = rules.seed + mx.array([0, block.number], mx.uint32)
+    kept = mx.random.bernoulli(1.0 - rules.dropout, weights.shape, key=key)
+    return kept.astype(weights.dtype) * (1.0 / (1.0 - rules.dropout))
 
 
 def _times(rows, columns):
@@ -126,26 +200,6 @@ def _transposed_times(left, right):
     return mx.matmul(mx.swapaxes(left, 1, 2), right)
 
 
-def _blocks(query, key, causal) -> Iterator[tuple[slice, slice, int]]:
-    """Yield (key heads, query rows, number of keys that they see)."""
-    count, shared, length, _ = query.shape
-    keys = key.shape[1]
-    # Half precision is computed in float32.
-    size = shared * keys * max(4, query.itemsize)
-    budget = ACCELERATOR_BLOCK if on_accelerator() else BLOCK
-    rows = min(length, max(1, budget // size))
-    heads = max(1, budget // (size * length)) if rows == length else 1
-    for head in range(0, count, heads):
-        for row in range(0, length, rows):
-            stop = min(row + rows, length)
-            yield (slice(head, min(head + heads, count)), slice(row, stop),
-                   min(keys, stop) if causal else keys)
-
-
-def _part(mask, heads, rows, seen):
-    return None if mask is None else mask[heads, :, rows, :seen]
-
-
 def _add_to_front(total, part):
     """Add gradients of all keys so far, of which there are more in each block of a causal pass."""
     if total is None:
@@ -160,23 +214,26 @@ def _join(parts, axis):
     return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=axis)
 
 
-def _has_kernel(query, key, value, mask, causal):
+def _has_kernel(query, key, value, rules):
     # MLX aligns a causal mask with the last key, PyTorch with the first.
-    return (on_accelerator() and query.dtype in (mx.float32, *HALF)
+    return (on_accelerator() and query.dtype in (mx.float32, *HALF) and not rules.dropout
             and query.shape[-1] == value.shape[-1]
-            and not (causal and query.shape[2] != key.shape[1]))
+            and not (rules.causal and query.shape[2] != key.shape[1]))
 
 
-def _fused(query, key, value, mask, causal, scale):
+def _fused(query, key, value, mask, rules):
     count, shared, length, width = query.shape
-    # MLX wants batch and heads; the key heads can be either.
-    heads = mx.reshape(query, (1, count * shared, length, width))
+    keys = key.shape[1]
     if mask is not None:
+        mask = _mask_part(mask, rules.heads, slice(0, count), slice(0, length), keys)
+        mask = mx.broadcast_to(mask, (count, shared, length, keys))
         seen = mask if mask.dtype == mx.bool_ else mask > -math.inf
-        mask = mx.reshape(mask, (1, count * shared, length, -1))
+        mask = mx.reshape(mask, (1, count * shared, length, keys))
         mask = mask if mask.dtype == mx.bool_ else mask.astype(query.dtype)
+    # MLX wants batch and heads; the key heads can be either.
     result = mx.fast.scaled_dot_product_attention(
-        heads, key[None], value[None], scale=scale, mask="causal" if causal else mask)
+        mx.reshape(query, (1, count * shared, length, width)), key[None], value[None],
+        scale=rules.scale, mask="causal" if rules.causal else mask)
     result = mx.reshape(result, query.shape)
     if mask is None:
         return result

@@ -13,7 +13,7 @@ def after(array: mx.array, *before: mx.array) -> mx.array:
     MLX walks a graph breadth first, so that independent pieces of work all allocate at once.
     `mx.depends` orders them too, but has neither a vmap nor a jvp rule; joining nothing does.
     """
-    nothing = [mx.reshape(one[:0] if one.ndim else one[None][:0], (0,)).astype(array.dtype) for one in before]
+    nothing = [mx.reshape(mx.atleast_1d(one)[:0], (0,)).astype(array.dtype) for one in before]
     joined = mx.concatenate([mx.reshape(array, (-1,)), *nothing])
     return mx.reshape(joined, array.shape)
 

@@ -42,28 +42,53 @@ def _buffer(array, shape, own):
     return recipe(shape, own).write(mx.zeros(shape, array.dtype), array)
 
 
+def _added(input, shape, seen):
+    """Return zeros of `shape` with `input` added through the layout `seen`."""
+    zeros = mx.zeros(shape, input.dtype)
+    repeated = _repeated(seen)
+    if repeated:
+        input = mx.sum(input, axis=repeated, keepdims=True)
+        seen = seen.view(input.shape, seen.stride)
+    steps = recipe(shape, seen)
+    if isinstance(steps, Gather):
+        flat = mx.reshape(zeros, (-1,))
+        return flat.at[mx.reshape(steps.index(), (-1,))].add(mx.reshape(input, (-1,))).reshape(shape)
+    return steps.write(zeros, input)
+
+
+def _repeated(layout):
+    return [d for d, (n, step) in enumerate(zip(layout.size, layout.stride)) if step == 0 and n > 1]
+
+
+def _may_overlap(shape, own):
+    return bool(_repeated(own)) or isinstance(recipe(shape, own), Gather)
+
+
+def _shared(input, shape, own):
+    """Return how many elements of the base, of layout `own`, each element of the buffer stands for."""
+    return mx.maximum(_added(mx.ones(tuple(own.size), input.dtype), shape, own), 1)
+
+
 @primitive
 def view_read(input: mx.array, source: Layout, target: Layout) -> mx.array:
     """Return what a view `target` of a base `source` shows of `input`, which has the base's size."""
     shape, own, seen = _within(source, target)
+    if _may_overlap(shape, own):
+        return recipe(shape, seen).read(_added(input, shape, own) / _shared(input, shape, own))
     return recipe(shape, seen).read(_buffer(input, shape, own))
 
 
 @primitive
 def view_write(input: mx.array, source: Layout, target: Layout) -> mx.array:
-    """Return zeros of the base's size with `input`, of the view's size, added through the view."""
+    """Return zeros of the base's size with `input`, of the view's size, added through the view.
+
+    Elements of the base that are one in memory share what is added to it: the view that made
+    them one adds it up again.
+    """
     shape, own, seen = _within(source, target)
-    zeros = mx.zeros(shape, input.dtype)
-    if any(step == 0 and n > 1 for n, step in zip(seen.size, seen.stride)):
-        dims = [d for d, (n, step) in enumerate(zip(seen.size, seen.stride)) if step == 0 and n > 1]
-        input = mx.sum(input, axis=dims, keepdims=True)
-        seen = seen.view(input.shape, seen.stride)
-    steps = recipe(shape, seen)
-    if isinstance(steps, Gather):
-        flat = mx.reshape(zeros, (-1,))
-        buffer = flat.at[mx.reshape(steps.index(), (-1,))].add(mx.reshape(input, (-1,))).reshape(shape)
-    else:
-        buffer = steps.write(zeros, input)
+    buffer = _added(input, shape, seen)
+    if _may_overlap(shape, own):
+        buffer = buffer / _shared(input, shape, own)
     return recipe(shape, own).read(buffer)
 
 

@@ -67,15 +67,45 @@ def test_attention(shared, length, keys, dtype, tolerance, kind, block, monkeypa
     grad = sample(*expected.shape)
     grads = torch.autograd.grad(expected, [query, key, value], grad.double())
     arrays = [to_mlx(t) for t in (query, key, value, mask)]
-    actual = kernels.attention(*arrays, causal, 0.7)
+    rules = kernels.Rules(0.7, causal)
+    actual = kernels.attention(*arrays, rules)
     assert actual.dtype == arrays[0].dtype
     close(actual, expected.to(dtype), tolerance)
-    found = kernels.attention_gradients(to_mlx(grad), *arrays, causal, 0.7)
+    found = kernels.attention_gradients(to_mlx(grad), *arrays, rules)
     for a, b in zip(found, grads, strict=True):
         close(a, b, tolerance)
     weights = kernels.attention_weights(arrays[0], arrays[1], arrays[3], causal, 0.7)
     product = mx.matmul(weights.astype(mx.float32), arrays[2][:, None].astype(mx.float32))
     close(product, expected.float(), max(tolerance, 1e-5))
+
+
+def test_mask_of_other_shapes(monkeypatch):
+    monkeypatch.setattr(kernels, "BLOCK", 100)
+    query = mx.random.normal((6, 1, 5, 3), key=mx.random.key(0))
+    key = mx.random.normal((6, 4, 3), key=mx.random.key(1))
+    mask = mx.random.normal((3, 1, 1, 4), key=mx.random.key(2))
+    owners = np.array([0, 0, 1, 1, 2, 2])
+    full = mx.broadcast_to(mx.repeat(mask, 2, axis=0), (6, 1, 5, 4))
+    expected = kernels.attention(query, key, key, full, kernels.Rules(1.0))
+    actual = kernels.attention(query, key, key, mask, kernels.Rules(1.0, heads=owners))
+    assert mx.allclose(actual, expected)
+    actual = kernels.attention(query, key, key, mask[:1], kernels.Rules(1.0))
+    assert mx.allclose(actual[:2], expected[:2])
+
+
+def test_dropout_is_the_same_in_both_passes(monkeypatch):
+    monkeypatch.setattr(kernels, "BLOCK", 200)
+    query = mx.random.normal((2, 2, 5, 3), key=mx.random.key(0))
+    key, value = (mx.random.normal((2, 6, 3), key=mx.random.key(i)) for i in (1, 2))
+    rules = kernels.Rules(1.0, dropout=0.4, seed=mx.random.key(3))
+    grad = mx.ones_like(query)
+    found = kernels.attention_gradients(grad, query, key, value, None, rules)
+    expected = mx.grad(lambda *inputs: kernels.attention(*inputs, None, rules).sum(), (0, 1, 2))(
+        query, key, value)
+    for a, b in zip(found, expected, strict=True):
+        assert mx.allclose(a, b, 1e-4, 1e-5)
+    ones = kernels.attention(query, key, mx.ones_like(value), None, rules)
+    assert mx.var(ones).item() > 0.1 and abs(mx.mean(ones).item() - 1) < 0.5
 
 
 def test_blocks_are_evaluated_one_after_the_other(monkeypatch):
@@ -87,10 +117,10 @@ def test_blocks_are_evaluated_one_after_the_other(monkeypatch):
     mx.reset_peak_memory()
     before = mx.get_active_memory()
     query, key, value, grad = arrays
-    mx.eval(kernels.attention(query, key, value, None, True, 1.0),
-            *kernels.attention_gradients(grad, query, key, value, None, True, 1.0))
+    mx.eval(kernels.attention(query, key, value, None, kernels.Rules(1.0, True)),
+            *kernels.attention_gradients(grad, query, key, value, None, kernels.Rules(1.0, True)))
     # All scores at once would take 4 MiB a copy.
-    assert mx.get_peak_memory() - before < 2.5 * 2**20
+    assert mx.get_peak_memory() - before < 3 * 2**20
 
 
 def test_vmap(monkeypatch):
@@ -98,9 +128,11 @@ def test_vmap(monkeypatch):
     query = mx.random.normal((2, 2, 1, 5, 3), key=mx.random.key(0))
     key = mx.random.normal((2, 2, 5, 3), key=mx.random.key(1))
 
+    rules = kernels.Rules(1.0, True)
+
     def run(query, key):
-        result = kernels.attention(query, key, key, None, True, 1.0)
-        return [result, *kernels.attention_gradients(result, query, key, key, None, True, 1.0)]
+        result = kernels.attention(query, key, key, None, rules)
+        return [result, *kernels.attention_gradients(result, query, key, key, None, rules)]
 
     expected = [mx.stack(parts) for parts in zip(*map(run, query, key), strict=True)]
     for a, b in zip(mx.vmap(run)(query, key), expected, strict=True):
