@@ -74,6 +74,8 @@ class Gather:
         flat = mx.reshape(array, (-1,))
         if gathering[0]:
             return mx.take(flat, self.index())
+        # Broadcast arrays (mx.zeros is one) have no memory to step through.
+        flat = mx.contiguous(flat)
         return mx.as_strided(flat, tuple(self.layout.size), self.layout.stride, self.layout.offset)
 
     def write(self, array: mx.array, values: mx.array) -> mx.array:

@@ -1,4 +1,4 @@
-"""Batch and instance normalization, their running statistics, and `normalize`."""
+"""Batch and instance normalization, and their running statistics."""
 
 from __future__ import annotations
 
@@ -289,13 +289,6 @@ def torch_instance_norm(
     return instance_norm(
         input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps
     )
-
-
-@composite
-def normalize(input, p=2.0, dim=1, eps=1e-12):
-    """x / max(‖x‖ₚ, eps) along `dim`."""
-    norm = input.norm(p, dim, keepdim=True).clamp_min(eps)
-    return input / norm.expand_as(input)
 
 
 FUNCTIONS = {
