@@ -9,6 +9,7 @@ from typing import Any
 
 import flashlight as torch
 from flashlight._core import host_memory
+from flashlight._core.device import CPU
 from flashlight._core.dtype import BY_NAME
 from flashlight._core.tensor import wrap
 
@@ -59,7 +60,7 @@ def load(path: str, map_location: Any) -> dict[str, torch.Tensor]:
             arrays, _ = host_memory.load_gguf(path)
         except (RuntimeError, ValueError) as error:
             raise CorruptCheckpoint(f"MLX can't read the GGUF file: {error}") from error
-        return {name: wrap(array, torch.device("cpu")).to(device) for name, array in arrays.items()}
+        return {name: wrap(array, CPU).to(device) for name, array in arrays.items()}
     with open(path, "rb") as stream:
         return {
             name: _view(place(torch.storage.facade(storage), "cpu"), storage.layout.dtype, shape)
@@ -102,7 +103,7 @@ def _safetensors(stream: Any):
         if stop - start != math.prod(shape) * dtype.itemsize:
             raise CorruptCheckpoint(f"the size of tensor {name!r:.50} does not fit its shape")
         numel = math.prod(shape)
-        storage, memory = host_memory.new_storage(numel, dtype, torch.device("cpu"))
+        storage, memory = host_memory.new_storage(numel, dtype, CPU)
         stream.seek(8 + size + start)
         filled = 0
         while filled < memory.nbytes:

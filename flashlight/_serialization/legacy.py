@@ -13,6 +13,7 @@ from typing import Any
 
 import flashlight as torch
 from flashlight._core import host_memory
+from flashlight._core.device import CPU
 
 from . import locations, settings
 from .allowed import WeightsOnly
@@ -176,7 +177,7 @@ class LegacyStorages:
             self._unfilled[key] = (dtype, memoryview(bytearray(0)))
             return typed(torch.UntypedStorage(nbytes, device="meta"), dtype)
         check_loadable(dtype)
-        storage, memory = host_memory.new_storage(numel, dtype, torch.device("cpu"))
+        storage, memory = host_memory.new_storage(numel, dtype, CPU)
         host_memory.clear(memory)
         self._unfilled[key] = (dtype, memory)
         return typed(self._restore(torch.storage.facade(storage), location), dtype)

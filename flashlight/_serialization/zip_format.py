@@ -16,6 +16,7 @@ import numpy as np
 
 import flashlight as torch
 from flashlight._core import host_memory
+from flashlight._core.device import CPU
 from flashlight._core.dtype import unsupported_reason
 
 from . import locations, settings
@@ -149,7 +150,7 @@ class StorageLoader:
         if self._mapped is not None and not settings.local.skip_data:
             storage = self._map(name, dtype)
         else:
-            storage, memory = host_memory.new_storage(numel, dtype, torch.device("cpu"))
+            storage, memory = host_memory.new_storage(numel, dtype, CPU)
             self._fill(name, dtype, memory)
         return typed(self._restore(torch.storage.facade(storage), location), dtype)
 
@@ -171,7 +172,7 @@ class StorageLoader:
         whole, shared = self._mapped
         start, size = self._reader.stored_range(name)
         part = whole[start : start + size]
-        return host_memory.mapped_storage(part, dtype, torch.device("cpu"), shared)
+        return host_memory.mapped_storage(part, dtype, CPU, shared)
 
 
 def check_loadable(dtype: torch.dtype) -> None:
