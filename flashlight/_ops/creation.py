@@ -309,7 +309,7 @@ def array_of(data, kind: dtype | None) -> mx.array:
             data = data.real if own.is_complex else data
             if kind.numpy is not None:
                 data = data.astype(kind.numpy)
-        source = np.ascontiguousarray(data)
+        source = np.ascontiguousarray(data).reshape(data.shape)  # NumPy makes 0-d arrays 1-d
         return mx.array(source, mx.float32 if source.dtype == np.float32 else None).astype(kind.mlx) \
             if source.dtype != np.float64 else mx.array(source, mx.float64).astype(kind.mlx)
     if isinstance(data, (bool, int, float, complex)):
