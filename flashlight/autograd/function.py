@@ -215,7 +215,7 @@ def _finish(cls, node, args, inputs, edges, result, recorded):
         output._node, output._index = node, position
         if output._meta is not None and output._meta.base is not None:
             meta_of(output).base = None
-    node.outputs = tuple([o._layout if isinstance(o, Tensor) and id(o) not in plain else None for o in outputs])
+    node.outputs = tuple([o._layout if isinstance(o, Tensor) else None for o in outputs])
     node.kept = [None if tensor is None else
                  _keep(tensor, is_output=any(tensor is output for output in outputs))
                  if tensor._node is not node else _keep(tensor, True) for tensor in node.to_save]

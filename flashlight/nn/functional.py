@@ -80,6 +80,7 @@ def _temporary():
             module = importlib.import_module(f"flashlight._ops.{family}")
         except ImportError:
             continue
+        globals().update(getattr(module, "functional", {}))
         for name in dir(module):
             if not name.startswith("_") and name not in globals():
                 globals()[name] = getattr(module, name)

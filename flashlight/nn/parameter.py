@@ -183,3 +183,12 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
         buffer.persistent = persistent
         buffer._is_buffer = True
         return buffer
+
+
+def _module_load(self: Tensor, other: Tensor, assign: bool = False) -> Tensor:
+    """Return what takes this tensor's place when a module loads `other`; subclasses override it."""
+    return other.detach() if assign else self.detach().copy_(other).detach()
+
+
+# Only loading with `torch.__future__.set_swap_module_params_on_conversion(True)` asks for it.
+Tensor.module_load = _module_load

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 
 import flashlight as torch
-from flashlight import Tensor
+from flashlight import Tensor, __future__
 from flashlight.nn.parameter import Parameter
 
 from .._arguments import _parse_to
@@ -26,8 +26,8 @@ class _ConversionMethods:
         if recurse:
             for module in self.children():
                 module._apply(fn)
-        swap = torch.__future__.get_swap_module_params_on_conversion()
-        overwrite = torch.__future__.get_overwrite_module_params_on_conversion()
+        swap = __future__.get_swap_module_params_on_conversion()
+        overwrite = __future__.get_overwrite_module_params_on_conversion()
         for name, param in self._parameters.items():
             if param is None:
                 continue

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-import flashlight as torch
 from flashlight import Tensor
 from flashlight.utils.hooks import BackwardHook, RemovableHandle
 
@@ -217,8 +216,6 @@ class _HookMethods:
 
     def _call_with_hooks(self, args: tuple, kwargs: dict) -> Any:
         call = _HookedCall(self, args, kwargs)
-        if torch.compiler.is_compiling():
-            return call.run()
         try:
             return call.run()
         except Exception:

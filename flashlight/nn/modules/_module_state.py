@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import flashlight as torch
-from flashlight import Tensor
+from flashlight import Tensor, __future__
 from flashlight.nn.parameter import Parameter, is_lazy
 from flashlight.utils.hooks import RemovableHandle
 
@@ -239,7 +239,7 @@ class _StateMethods:
         self, name: str, key: str, param: Tensor, given: Any, assign: bool
     ) -> str | None:
         """Load one parameter or buffer; return what is wrong with `given`, if something is."""
-        if not torch.overrides.is_tensor_like(given):
+        if not (isinstance(given, Tensor) or hasattr(given, "__torch_function__")):
             return (
                 f'While copying the parameter named "{key}", expected torch.Tensor or '
                 f"Tensor-like object from checkpoint but received {type(given)}"
@@ -261,7 +261,7 @@ class _StateMethods:
                 "key in the module instead of copying them in place?)",
                 stacklevel=3,
             )
-        swap = torch.__future__.get_swap_module_params_on_conversion()
+        swap = __future__.get_swap_module_params_on_conversion()
         try:
             with torch.no_grad():
                 if swap:

@@ -203,6 +203,14 @@ class TransformerEncoder(Module):
         )
         length = _get_seq_len(src, self.layers[0].self_attn.batch_first)
         is_causal = _detect_is_causal_mask(mask, is_causal, length)
+        hidden = None
+        if self._drops_padding(src, mask, padding):
+            # PyTorch computes on nested tensors here: padded rows are not seen and come back as
+            # zeros, whatever number the mask has for them.
+            hidden = padding.ne(0)
+            src_key_padding_mask = torch.zeros_like(src_key_padding_mask).masked_fill(
+                hidden, float("-inf")
+            )
         output = src
         for layer in self.layers:
             output = layer(
@@ -211,9 +219,8 @@ class TransformerEncoder(Module):
                 is_causal=is_causal,
                 src_key_padding_mask=src_key_padding_mask,
             )
-        if self._drops_padding(src, mask, padding):
-            # Where PyTorch computes on nested tensors it returns padded rows as zeros.
-            output = output.masked_fill(src_key_padding_mask.ne(0).unsqueeze(-1), 0.0)
+        if hidden is not None:
+            output = output.masked_fill(hidden.unsqueeze(-1), 0.0)
         return output if self.norm is None else self.norm(output)
 
     def _drops_padding(self, src: Tensor, mask: Tensor | None, padding: Tensor | None) -> bool:
@@ -226,7 +233,6 @@ class TransformerEncoder(Module):
             or src.dim() != 3
             or not torch.backends.mha.get_fastpath_enabled()
             or torch.is_autocast_enabled(src.device.type)
-            or torch.compiler.is_compiling()
         ):
             return False
         if torch.is_grad_enabled() and any(

@@ -14,7 +14,7 @@ from copy import deepcopy
 from typing import Any
 
 import flashlight as torch
-from flashlight import Tensor
+from flashlight import Tensor, __future__
 from flashlight.nn.modules.container import Module, ModuleDict, ModuleList
 from flashlight.nn.parameter import Parameter
 
@@ -54,7 +54,7 @@ def _register_parameter_or_buffer(module: Module, name: str, value: Tensor) -> N
 
 def _maybe_set(dest: Tensor, src: Tensor) -> None:
     """Give the tensor `dest` the data of `src`, so that optimizers keep track of it."""
-    if not torch.__future__.get_swap_module_params_on_conversion():
+    if not __future__.get_swap_module_params_on_conversion():
         dest.set_(src)
         return
     if isinstance(dest, Parameter) and not isinstance(src, Parameter):
