@@ -6,7 +6,9 @@ On an accelerator it is counter-based: a seed and an offset.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import mlx.core as mx
 import numpy as np
@@ -14,7 +16,7 @@ import numpy as np
 from .device import ACCELERATOR, CPU, device, resolve
 from .dtype import uint8
 from .evaluation import evaluate
-from .keys import STEP, KeyStream
+from .keys import STEP, TRACE_KEYS, KeyStream
 from .mersenne import MersenneTwister
 from .tensor import Tensor, read, wrap
 
@@ -163,3 +165,47 @@ def seed_everything(seed: int) -> Generator:
         accelerator_generator.manual_seed(seed)
     mx.random.seed(seed % (1 << 64))
     return default_generator
+
+
+def get_default_state() -> Tensor:
+    """Return the default generator's state; inside `mx.compile` the key that the trace carries."""
+    if TRACE_KEYS.active():
+        return wrap(mx.view(TRACE_KEYS.current(), mx.uint8), CPU)
+    return default_generator.get_state()
+
+
+def set_default_state(state: Tensor) -> None:
+    """Set what `get_default_state` returns; inside `mx.compile` only within `forked`."""
+    if not TRACE_KEYS.active():
+        default_generator.set_state(state)
+        return
+    if not TRACE_KEYS.replaying():
+        raise RuntimeError(
+            "inside mx.compile the random state can be set within fork_rng() only: what the trace "
+            "carries from call to call is mx.random.state"
+        )
+    key = read(state)
+    if key.dtype != mx.uint8 or key.shape != (8,):
+        raise RuntimeError("inside mx.compile, a random state comes from get_rng_state() there")
+    TRACE_KEYS.replay(mx.view(key, mx.uint32))
+
+
+@contextlib.contextmanager
+def forked(accelerator: bool = True) -> Iterator[None]:
+    """Put the default generators' states back on leaving, also after an exception."""
+    if TRACE_KEYS.active():
+        previous = TRACE_KEYS.replay(TRACE_KEYS.current())
+        try:
+            yield
+        finally:
+            TRACE_KEYS.replay(previous)
+        return
+    streams = [default_generator._stream]
+    if accelerator and accelerator_generator is not None:
+        streams.append(accelerator_generator._stream)
+    states = [stream.state_bytes() for stream in streams]
+    try:
+        yield
+    finally:
+        for stream, state in zip(streams, states):
+            stream.restore(state)

@@ -90,6 +90,10 @@ class TraceKeys:
         replayed = self._replayed.key
         return mx.random.state[0] if replayed is None else replayed
 
+    def replaying(self) -> bool:
+        """Tell whether keys come from a replay."""
+        return self._replayed.key is not None
+
     def replay(self, key: mx.array | None) -> mx.array | None:
         """Take keys from `key` on; None goes back to the state. Returns what was replayed."""
         previous, self._replayed.key = self._replayed.key, key

@@ -114,9 +114,9 @@ def representable_range(low: int, high: int, dtype: str) -> tuple[int, int]:
 
 
 def _as_int64(value: int, dtype: str) -> int:
-    nearest = int(rounded(value, dtype))
-    # What the processor makes of a number just past the largest int64.
-    return nearest if nearest < 1 << 63 else -(1 << 63)
+    nearest = rounded(value, dtype)
+    # What the processor makes of a number past the largest int64, infinity included.
+    return int(nearest) if -(2.0**63) <= nearest < 2.0**63 else -(1 << 63)
 
 
 def _log2(value: int) -> int:

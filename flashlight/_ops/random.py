@@ -125,15 +125,14 @@ def _size(name: str, size: tuple, options: dict) -> tuple:
         size = (options.pop("size"),)
     elif not size or (isinstance(size[0], (tuple, list)) and len(size) > 1):
         raise TypeError(
-            f"{name}() received an invalid combination of arguments: it takes one size, as integers "
-            "or as a tuple"
+            f"{name}() received an invalid combination of arguments: it takes one size, as "
+            "integers or as a tuple"
         )
-    if len(size) == 1 and not isinstance(size[0], (tuple, list)):
-        if not hasattr(size[0], "__index__"):
-            found = type(size[0]).__name__
-            raise TypeError(
-                f"{name}(): argument 'size' (position 1) must be tuple of ints, not {found}"
-            )
+    if not isinstance(size[0], (tuple, list)) and not hasattr(size[0], "__index__"):
+        found = type(size[0]).__name__
+        raise TypeError(
+            f"{name}(): argument 'size' (position 1) must be tuple of ints, not {found}"
+        )
     return size_from(name, size)
 
 
@@ -351,7 +350,12 @@ def _normal_each(mean, std, generator, out):
     mean, std = (v.detach() if isinstance(v, Tensor) else v for v in (mean, std))
     if out is not None:
         check_out("normal", *tensors, out)
-        return _compose_normal(_resized(out, size), mean, std, generator)
+        if which[1]:
+            return _compose_normal(_resized(out, size), mean, std, generator)
+        # Here PyTorch fills the buffer as it is, then adds the means, which may enlarge it.
+        size = broadcast_shapes(size, tuple(out.shape))
+        total = out.normal_(0.0, std, generator=generator) + mean
+        return _resized(out, size).copy_(total)
     made = filled(size, 0, kind, _device_of(tensors))
     _compose_normal(made, mean, std, generator or FOLLOW)
     if local.grad_enabled and any(t._node is not None for t in tensors):
