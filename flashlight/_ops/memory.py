@@ -6,6 +6,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from flashlight._core import evaluation
 from flashlight._core.device import ACCELERATOR, STREAMS
 from flashlight._core.evaluation import flush, is_traced
 from flashlight._core.tensor import Tensor, read
@@ -60,3 +61,8 @@ def tensors_in(value: Any) -> list[Tensor]:
 def set_wired_limit(limit: int) -> int:
     """Set how many bytes Metal keeps resident; return the limit before."""
     return mx.set_wired_limit(limit)
+
+
+def available_memory() -> int:
+    """Return how many bytes can still be allocated, as far as the system tells."""
+    return evaluation.available_memory()

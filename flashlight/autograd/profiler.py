@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flashlight.autograd.profiler_util import EventList, FunctionEvent, FunctionEventAvg
-from flashlight.profiler import _collector
+from flashlight.autograd import _collector
 
 __all__ = [
     "EventList",

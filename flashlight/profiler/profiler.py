@@ -16,7 +16,7 @@ from typing import Any
 from flashlight._ops import memory
 from flashlight.autograd.profiler import record_function
 from flashlight.autograd.profiler_util import EventList
-from flashlight.profiler._collector import Collector
+from flashlight.autograd._collector import Collector
 
 
 class ProfilerActivity(Enum):

@@ -12,7 +12,7 @@ from flashlight._ops import interception, memory
 from flashlight.autograd.profiler_util import EventList, FunctionEvent
 
 #: Frames of the package itself, which say nothing about the program.
-_OWN = ("/flashlight/_ops/", "/flashlight/profiler/", "/flashlight/_core/")
+_OWN = ("/flashlight/_ops/", "/flashlight/autograd/_collector", "/flashlight/_core/")
 _PRODUCTS = ("mm", "matmul", "bmm", "addmm", "baddbmm", "linear", "mv", "addmv")
 
 active: list[Collector] = []
