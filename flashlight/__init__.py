@@ -77,6 +77,10 @@ from math import e, inf, nan, pi  # noqa: E402
 
 newaxis = None
 
+from . import random  # noqa: E402
+from ._core.generator import Generator, default_generator  # noqa: E402
+from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
+
 from . import autograd  # noqa: E402
 from . import storage  # noqa: E402
 from .storage import (  # noqa: E402
@@ -97,6 +101,31 @@ from .storage import (  # noqa: E402
 )
 from . import _tensor, _tensor_str, _utils, serialization  # noqa: E402
 from .serialization import load, save  # noqa: E402
+
+from . import accelerator, backends, cpu, cuda, mps, profiler  # noqa: E402
+from . import nn  # noqa: E402
+from . import amp, optim, utils  # noqa: E402
+from .amp.autocast_mode import (  # noqa: E402
+    autocast,
+    autocast_decrement_nesting,
+    autocast_increment_nesting,
+    clear_autocast_cache,
+    get_autocast_cpu_dtype,
+    get_autocast_dtype,
+    get_autocast_gpu_dtype,
+    is_autocast_cache_enabled,
+    is_autocast_cpu_enabled,
+    is_autocast_enabled,
+    set_autocast_cache_enabled,
+    set_autocast_cpu_dtype,
+    set_autocast_cpu_enabled,
+    set_autocast_dtype,
+    set_autocast_enabled,
+    set_autocast_gpu_dtype,
+)
+from .accelerator.streams import Event, Stream  # noqa: E402
+from .cuda import OutOfMemoryError  # noqa: E402
+from .utils import data as _data  # noqa: E402,F401
 
 _blas.install()
 
