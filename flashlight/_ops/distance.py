@@ -1,16 +1,14 @@
-"""Distances and similarities of vectors; one-hot vectors."""
+"""Distances, similarities and norms of vectors."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .._autograd.grad_mode import no_grad
-from .._core.dtype import SCALAR_TYPE_NAME, int64
-from .._core.evaluation import is_traced
+from .._core.dtype import SCALAR_TYPE_NAME
 from .._core.promotion import result_of
-from .._core.tensor import Tensor, from_host, read
+from .._core.tensor import Tensor, from_host
 from .arithmetic import div
-from .creation import arange, empty
 from .kinds import composite
 from .shape import broadcast_tensors
 
@@ -83,37 +81,8 @@ def pdist(input, p=2.0):
 
 
 @composite(out=False)
-def one_hot(tensor, num_classes=-1):
-    """Integers (*) -> vectors (*, num_classes) of zeros with a 1 at that position.
-
-    Without `num_classes` there are as many as the largest integer needs. Raises RuntimeError
-    for other dtypes and for integers out of range.
-    """
-    if tensor.dtype is not int64:
-        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
-    if tensor.numel() == 0:
-        if num_classes <= 0:
-            raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        return empty(*tensor.shape, num_classes, dtype=int64, device=tensor.device)
-    if num_classes == -1 or _has_values(tensor):
-        if int(tensor.min()) < 0:
-            raise RuntimeError("Class values must be non-negative.")
-        largest = int(tensor.max())
-        if num_classes == -1:
-            num_classes = largest + 1
-        elif largest >= num_classes:
-            raise RuntimeError("Class values must be smaller than num_classes.")
-    classes = arange(num_classes, device=tensor.device)
-    return (tensor.unsqueeze(-1) == classes).to(int64)
-
-
-def _has_values(tensor: Tensor) -> bool:
-    return tensor.device.type != "meta" and not is_traced(read(tensor))
-
-
-@composite(out=False)
 def norm_except_dim(v, pow=2, dim=0):
-    """The `pow`-norms of the slices along `dim`, of size 1 in all others; -1: one for everything."""
+    """The `pow`-norms of the slices along `dim`, of size 1 in the others; -1: of everything."""
     if dim == -1:
         return v.norm(pow)
     kept = dim % v.ndim

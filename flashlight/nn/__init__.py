@@ -1,4 +1,5 @@
 """Layers, losses and tools for neural networks."""
+# ruff: noqa: F403  The imports are what this package is.
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import attention, common_types, functional, grad, init, modules, parallel, parameter, utils
-from .modules import *  # noqa: F403
+from .modules import *
 from .parallel import DataParallel
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
@@ -29,23 +30,3 @@ def factory_kwargs(kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
             raise TypeError(f"{key} specified twice, in **kwargs and in factory_kwargs")
         result[key] = kwargs[key]
     return result
-
-
-__all__ = [
-    *modules.__all__,
-    "Buffer",
-    "DataParallel",
-    "Parameter",
-    "UninitializedBuffer",
-    "UninitializedParameter",
-    "attention",
-    "common_types",
-    "factory_kwargs",
-    "functional",
-    "grad",
-    "init",
-    "modules",
-    "parallel",
-    "parameter",
-    "utils",
-]

@@ -41,12 +41,12 @@ def grouped_mm(
     shapes, for a bias, or if `offs` is missing or not needed.
     """
     dims = mat_a.dim(), mat_b.dim()
-    if any(each not in (2, 3) for each in dims):
-        raise RuntimeError(f"grouped_mm: expected 2- or 3-d matrices, got {dims[0]}d and {dims[1]}d")
+    if not set(dims) <= {2, 3}:
+        raise RuntimeError(f"grouped_mm: expected 2- or 3-d tensors, got {dims[0]}d and {dims[1]}d")
     if bias is not None:
         raise RuntimeError("grouped_mm: a bias is not supported; add it to the result")
     if (offs is not None) is (dims == (3, 3)):
-        raise RuntimeError("grouped_mm: offs is for 2-d matrices, which need it, and only for those")
+        raise RuntimeError("grouped_mm: offs is for 2-d tensors: they need it, others refuse it")
     if offs is None:
         result = torch.bmm(mat_a, mat_b)
     else:

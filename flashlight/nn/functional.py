@@ -1,27 +1,35 @@
 """The functions behind the layers. Most are operations; here they get their public names."""
+# ruff: noqa: F401  The imports are what this module is.
 
 from __future__ import annotations
-
-import math
-import warnings
 
 from typing import TYPE_CHECKING
 
 from flashlight import Tensor
 
+from .._ops import activation as _activation
+from .._ops import dropout as _dropout
+from .._ops import embedding as _embedding
+from .._ops import loss as _loss
 from .._ops.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
     adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
     adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
     adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
     fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
     fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
     max_unpool1d,
     max_unpool2d,
     max_unpool3d,
 )
+from .._ops.attention import scaled_dot_product_attention
 from .._ops.batch_normalization import batch_norm, instance_norm
 from .._ops.convolution import (
     conv1d,
@@ -32,11 +40,10 @@ from .._ops.convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
-from .._ops.distance import cosine_similarity, normalize, one_hot, pairwise_distance, pdist
+from .._ops.distance import cosine_similarity, normalize, pairwise_distance, pdist
 from .._ops.matmul import bilinear, linear
 from .._ops.normalization import group_norm, layer_norm, local_response_norm, rms_norm
 from .._ops.padding import pad
-from .._ops.pointwise import sigmoid, tanh
 from .._ops.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -45,8 +52,11 @@ from .._ops.pooling import (
     lp_pool2d,
     lp_pool3d,
     max_pool1d,
+    max_pool1d_with_indices,
     max_pool2d,
+    max_pool2d_with_indices,
     max_pool3d,
+    max_pool3d_with_indices,
 )
 from .._ops.rearrangement import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from ._multihead import (
@@ -71,19 +81,60 @@ if TYPE_CHECKING:
     from .modules.linear_cross_entropy_options import LinearCrossEntropyOptions
 
 
-# TODO: explicit imports once these families are there
-def _temporary():
-    import importlib
-
-    for family in ("activation", "dropout", "loss", "embedding", "vision", "attention"):
-        try:
-            module = importlib.import_module(f"flashlight._ops.{family}")
-        except ImportError:
-            continue
-        globals().update(getattr(module, "functional", {}))
-        for name in dir(module):
-            if not name.startswith("_") and name not in globals():
-                globals()[name] = getattr(module, name)
+for _family in (_activation, _dropout, _embedding, _loss):
+    # These tables say what is public here: the functions of torch.* may take other arguments.
+    globals().update(_family.functional)
 
 
-_temporary()
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: LinearCrossEntropyOptions | None = None,
+) -> Tensor:
+    """Cross entropy of ``linear(input, linear_weight, linear_bias)``: (N, F), (C, *, F), (N, *).
+
+    `options` divide PyTorch's work and change no result. Raises RuntimeError for shapes that
+    don't fit.
+    """
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
+    if linear_weight.dim() < 2:
+        raise RuntimeError(
+            f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}"
+        )
+    classes, features = tuple(linear_weight.shape[:-1]), linear_weight.shape[-1]
+    if input.shape[-1] != features:
+        raise RuntimeError(
+            "expected equal input and linear_weight last dimensions (in_features), got "
+            f"{input.shape[-1]} and {features}, respectively"
+        )
+    if linear_bias is not None and tuple(linear_bias.shape) != classes:
+        raise RuntimeError(
+            f"expected linear_bias shape {classes}, got {tuple(linear_bias.shape)}"
+        )
+    if len(classes) > 1 and input.dim() == 1:
+        raise RuntimeError(
+            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} "
+            f"requires batched input, (N, {features}), got unbatched input with shape "
+            f"{tuple(input.shape)}"
+        )
+    shape = (*input.shape[:-1], *classes)
+    if ignore_index is not None and tuple(target.shape) == shape:
+        raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    logits = linear(input, linear_weight.reshape(-1, features), bias).reshape(shape)
+    return _loss.cross_entropy(
+        logits,
+        target,
+        weight=weight,
+        reduction=reduction,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        label_smoothing=label_smoothing,
+    )

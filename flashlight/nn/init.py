@@ -225,7 +225,9 @@ def xavier_uniform_(
     return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+def xavier_normal_(
+    tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
     """Draw normally with variance 2·gain² / (fan_in + fan_out) (Glorot and Bengio 2010)."""
     return normal_(tensor, 0.0, _xavier_std(tensor, gain), generator)
 
@@ -273,7 +275,9 @@ def _uniform_bias_(bias: Tensor, weight: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | None = None) -> Tensor:
+def orthogonal_(
+    tensor: Tensor, gain: float = 1, generator: torch.Generator | None = None
+) -> Tensor:
     """Fill with a (semi-)orthogonal matrix, dimensions from the second on taken as one.
 
     Raises ValueError below 2 dimensions. Source: https://arxiv.org/abs/1312.6120

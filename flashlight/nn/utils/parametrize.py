@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from typing import Any
 
@@ -108,10 +108,8 @@ class ParametrizationList(ModuleList):
         with torch.no_grad():
             for module in reversed(list(self)):
                 if hasattr(module, "right_inverse"):
-                    try:
+                    with suppress(NotImplementedError):
                         value = module.right_inverse(value)
-                    except NotImplementedError:
-                        pass
         _check(
             isinstance(value, (Tensor, Sequence)),
             "'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got "
