@@ -81,13 +81,11 @@ def test_a_module_a_folder_and_a_broken_program(run_python, tmp_path):
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text(shown)
-    (package / "train.py").write_text(shown)
     (package / "broken.py").write_text("x = = 1\n")
 
     def output(*arguments):
         return run_python("-m", "flashlight", *arguments, cwd=tmp_path).stdout.strip()
 
-    assert output("-m", "package.train", "a") == "flashlight package.train ['a'] __main__"
     assert output("-m", "package", "-x") == "flashlight package.__main__ ['-x'] __main__"
     assert output(package) == "flashlight __main__ [] __main__"
 
