@@ -18,6 +18,8 @@ from .evaluation import ensure_memory, evaluate
 from .layout import Layout, contiguous
 from .storage import HostStorage, Storage
 
+SMALL = 1 << 20  # bytes; copying so few is faster than having MLX's thread make an array
+
 
 def new_storage(numel: int, dtype: dtype, where: device) -> tuple[Storage, memoryview]:
     """Return a storage of `numel` elements and its memory as bytes, to be filled before it is read.
@@ -26,9 +28,12 @@ def new_storage(numel: int, dtype: dtype, where: device) -> tuple[Storage, memor
     """
     check_supported(dtype)
     ensure_memory(numel * dtype.itemsize)
-    with mx.stream(STREAMS.cpu):
-        array = mx.empty((numel,), dtype.mlx)
-        mx.eval(array)
+    if numel * dtype.itemsize < SMALL:
+        array = mx.array(np.empty(numel, dtype.numpy or np.float32), dtype.mlx)
+    else:
+        with mx.stream(STREAMS.cpu):
+            array = mx.empty((numel,), dtype.mlx)
+            mx.eval(array)
     return Storage(array, contiguous((numel,), dtype, where)), writable_bytes(array)
 
 

@@ -19,6 +19,7 @@ from . import locations, settings
 from .allowed import WeightsOnly
 from .errors import CorruptCheckpoint, TruncatedCheckpoint
 from .pickling import (
+    STORAGES,
     pickler_class,
     same_dtype_check,
     storage_dtype,
@@ -39,10 +40,9 @@ def save(obj: Any, stream: Any, pickle_module: Any, pickle_protocol: int) -> Non
     check_dtype = same_dtype_check()
 
     def persistent_id(item: Any) -> tuple | None:
-        parts = storage_parts(item)
-        if parts is None:
+        if not isinstance(item, STORAGES):
             return None
-        storage, dtype, kind, numel = parts
+        storage, dtype, kind, numel = storage_parts(item)
         check_dtype(storage, dtype)
         key = str(storage._cdata)
         storages.setdefault(key, (storage, dtype))

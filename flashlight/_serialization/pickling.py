@@ -8,26 +8,26 @@ from types import FunctionType
 from typing import Any
 
 import flashlight as torch
+from flashlight.storage import LEGACY_CLASSES, TypedStorage, UntypedStorage
 
 from . import names
 from .storage_types import UNTYPED, StorageType, storage_type
+
+STORAGES = (UntypedStorage, TypedStorage)
 
 # PyTorch's old name of a module in files that `torch.save` wrote.
 RENAMED_MODULES = {"torch.tensor": "torch._tensor"}
 
 
-def storage_parts(item: Any) -> tuple[Any, torch.dtype, type, int] | None:
-    """Storage, dtype, class to name and number of elements, if `item` is a storage.
+def storage_parts(item: Any) -> tuple[Any, torch.dtype, type, int]:
+    """Untyped storage, dtype, class to name and number of elements of a storage.
 
     Raises KeyError for a typed storage whose dtype no checkpoint can name.
     """
-    if isinstance(item, torch.TypedStorage):
-        name = item.pickle_storage_type()
-        kind = torch.storage.LEGACY_CLASSES[name]
-        return item._untyped_storage, item.dtype, kind, len(item)
-    if isinstance(item, torch.UntypedStorage):
-        return item, torch.uint8, torch.UntypedStorage, item.nbytes()
-    return None
+    if isinstance(item, UntypedStorage):
+        return item, torch.uint8, UntypedStorage, item.nbytes()
+    kind = LEGACY_CLASSES[item.pickle_storage_type()]
+    return item._untyped_storage, item.dtype, kind, len(item)
 
 
 def pickler_class(pickle_module: Any) -> type:
@@ -84,7 +84,7 @@ def unpickler_class(pickle_module: Any) -> type:
 
 def storage_dtype(kind: Any) -> torch.dtype:
     """The dtype that the storage class in a persistent id stands for."""
-    if kind is torch.UntypedStorage:
+    if kind is UntypedStorage:
         return torch.uint8
     if isinstance(kind, StorageType):
         return kind.dtype

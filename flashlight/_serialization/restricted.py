@@ -94,18 +94,17 @@ class RestrictedUnpickler:
             ) from error
 
     def _read(self, size: int) -> bytes:
-        # In pieces, so that a length that is not true allocates no more than the file holds.
-        data = self._read_some(min(size, PIECE))
-        if size > PIECE:
-            pieces = [data]
-            left = size - len(data)
-            while left and pieces[-1]:
-                pieces.append(self._read_some(min(left, PIECE)))
-                left -= len(pieces[-1])
-            data = b"".join(pieces)
-        if len(data) != size:
+        if size <= PIECE:
+            data = self._read_some(size)
+            if len(data) == size:
+                return data
             raise TruncatedCheckpoint(f"the pickle ends where {size} more bytes are needed")
-        return data
+        # In pieces, so that a length that is not true allocates no more than the file holds.
+        pieces = []
+        while size:
+            pieces.append(self._read(min(size, PIECE)))
+            size -= len(pieces[-1])
+        return b"".join(pieces)
 
     def _number(self, size: int, signed: bool = False) -> int:
         return int.from_bytes(self._read(size), "little", signed=signed)

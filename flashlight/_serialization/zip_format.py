@@ -25,6 +25,7 @@ from .archive_reader import ArchiveReader
 from .archive_writer import ArchiveWriter
 from .errors import CorruptCheckpoint
 from .pickling import (
+    STORAGES,
     pickler_class,
     same_dtype_check,
     storage_dtype,
@@ -47,10 +48,9 @@ def save(
     check_dtype = same_dtype_check()
 
     def persistent_id(item: Any) -> tuple | None:
-        parts = storage_parts(item)
-        if parts is None:
+        if not isinstance(item, STORAGES):
             return None
-        storage, dtype, kind, numel = parts
+        storage, dtype, kind, numel = storage_parts(item)
         check_dtype(storage, dtype)
         key, _ = storages.setdefault(storage._cdata, (str(len(storages)), storage))
         return ("storage", kind, key, locations.location_tag(storage), numel)
