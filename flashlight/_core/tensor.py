@@ -140,6 +140,9 @@ class Tensor(TensorMethods, metaclass=TensorMeta):
     is_mps = property(lambda self: self._layout.device.type == "mps", doc="On Metal?")
     is_cpu = property(lambda self: self._layout.device.type == "cpu", doc="On the CPU?")
     is_meta = property(lambda self: self._layout.device is META, doc="Without data?")
+    # What a plain tensor is not; sparse tensors answer for themselves.
+    is_sparse = is_sparse_csr = is_mkldnn = is_quantized = is_nested = False
+    is_xpu = is_xla = is_hpu = is_ipu = is_mtia = is_maia = is_vulkan = False
 
     def item(self) -> Any:
         """Return the value of a tensor of one element as a Python number.
