@@ -208,14 +208,14 @@ def take_at(input: mx.array, indices: mx.array, rank: int) -> mx.array:
     """(..., *size), (..., *counts) -> (..., *counts): the elements at flat indices."""
     lead = input.shape[:input.ndim - rank]
     flat = mx.reshape(input, (*lead, math.prod(input.shape[len(lead):])))
-    found = mx.take_along_axis(flat, mx.reshape(indices, (*lead, -1)), axis=-1)
+    found = mx.take_along_axis(flat, _flat(indices, len(lead)), axis=-1)
     return mx.reshape(found, indices.shape)
 
 
 def add_at(values: mx.array, indices: mx.array, size: Ints) -> mx.array:
     """(..., *counts) -> (..., *size): zeros with `values` added at flat indices."""
     lead = values.shape[:values.ndim - len(size)]
-    rows = mx.reshape(indices, (*lead, -1))
+    rows = _flat(indices, len(lead))
     # MLX scatters along an axis far faster than by `at[].add`, but only as this gradient.
     zeros = mx.zeros((*lead, math.prod(size)), values.dtype)
     added = mx.vjp(lambda array: mx.take_along_axis(array, rows, axis=-1), [zeros],
@@ -227,9 +227,13 @@ def put_at(values: mx.array, indices: mx.array, size: Ints) -> mx.array:
     """(..., *counts) -> (..., *size): zeros with `values` put at flat indices."""
     lead = values.shape[:values.ndim - len(size)]
     zeros = mx.zeros((*lead, math.prod(size)), values.dtype)
-    rows = mx.reshape(indices, (*lead, -1))
+    rows = _flat(indices, len(lead))
     put = mx.put_along_axis(zeros, rows, mx.reshape(values, rows.shape), axis=-1)
     return mx.reshape(put, (*lead, *size))
+
+
+def _flat(array, lead):
+    return mx.reshape(array, (*array.shape[:lead], math.prod(array.shape[lead:])))
 
 
 def sum_ranges(array: mx.array, axis: int, starts: np.ndarray, stops: np.ndarray) -> mx.array:

@@ -18,6 +18,8 @@ from .pooling import Pooled, check_dtype, check_input, maximum_rule, take_at
 def _output_size(function, output_size, input, rank):
     """Return the result's lengths; None keeps the input's. Raises RuntimeError for other counts."""
     if isinstance(output_size, (tuple, list)):
+        if rank > 1 and len(output_size) > input.ndim - 1:
+            raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
         if len(output_size) != rank:
             raise RuntimeError(f"{function}: output_size must be {rank}")
     else:
@@ -74,8 +76,6 @@ _adaptive_avg_pool_backward.gradients(
 
 def _adaptive_avg_pool(rank, input, output_size):
     function = f"adaptive_avg_pool{rank}d"
-    if rank == 3 and input.ndim < 4:
-        raise ValueError("Input dimension should be at least 4")
     counts = _output_size(function, output_size, input, rank)
     if not (rank == 2 and input.ndim == 2):
         check_input(function, input, rank)

@@ -11,7 +11,7 @@ from .._core.size import Size
 from .._core.tensor import Tensor, read
 from .._kernels import normalization as kernels
 from .kinds import composite, primitive, store
-from .normalization import check_parameters, in_dtype, sum_gradients
+from .normalization import check_parameters, statistic, sum_gradients
 
 BatchNormalized = collections.namedtuple("BatchNormalized", ("output", "mean", "variance"))
 
@@ -135,6 +135,8 @@ def _update(running, value, momentum):
 
 def _normalize_batch(input, weight, bias, running_mean, running_var, training, momentum, eps):
     """Return the result, and the batch's mean and variance if they were used."""
+    if input.numel() == 0 and input.ndim == 1:
+        return input.clone(), None, None
     _check_batch_norm(input, weight, bias, running_mean, running_var, training)
     if not training:
         result = _batch_norm_with(input, weight, bias, running_mean, running_var, eps)
@@ -158,7 +160,7 @@ def torch_batch_norm(
     )[0]
 
 
-@composite(out=False)
+@composite
 def native_batch_norm(
     input, weight, bias, running_mean, running_var, training, momentum, eps
 ):
@@ -169,7 +171,7 @@ def native_batch_norm(
     if mean is None:
         return result, input.new_empty(0), input.new_empty(0)
     rstd = (variance + eps).rsqrt()
-    return result, in_dtype(mean, input, weight), in_dtype(rstd, input, weight)
+    return result, statistic(mean, input, weight), statistic(rstd, input, weight)
 
 
 @composite(out=False)

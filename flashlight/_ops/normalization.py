@@ -38,9 +38,9 @@ def check_parameters(name, input, *parameters):
             )
 
 
-def in_dtype(tensor, input, weight):
-    """Cast a statistic as PyTorch does: to float32 for float32 parameters, else to the input's."""
-    return tensor.to(input.dtype if weight is None else weight.dtype)
+def statistic(tensor, input, weight):
+    """Return a statistic as PyTorch does: without history, in the parameters' dtype."""
+    return tensor.detach().to(input.dtype if weight is None else weight.dtype)
 
 
 # ----- layer_norm -----
@@ -131,7 +131,7 @@ def native_layer_norm(input, normalized_shape, weight, bias, eps):
     dims = _normalized_shape("native_layer_norm", input, normalized_shape, weight, bias)
     check_parameters("LayerNormKernelImpl", input, weight, bias)
     output, mean, rstd = _layer_norm(input, weight, bias, dims, eps)
-    return output, in_dtype(mean, input, weight), in_dtype(rstd, input, weight)
+    return output, statistic(mean, input, weight), statistic(rstd, input, weight)
 
 
 @composite(out=False)
@@ -239,7 +239,7 @@ def _group_norm_rule(grads, input, mean, rstd, weight, groups):
     gradients = (None, None, None)
     if grad is not None:
         gradients = _group_norm_backward(grad, input, mean, rstd, weight, groups)
-    rows = input.reshape(input.shape[0], groups, -1)
+    rows = input.reshape(input.shape[0], groups, input.numel() // max(1, mean.numel()))
     mean, rstd, mean_grad, rstd_grad = (
         None if t is None else t.unsqueeze(-1) for t in (mean, rstd, mean_grad, rstd_grad)
     )
@@ -278,7 +278,8 @@ def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     """Return the group norm of (N, C, ...), the means (N, group) and reciprocal deviations."""
     _check_groups(input, group, weight, bias)
     output, mean, rstd = _group_norm(input, weight, bias, group, eps)
-    return output, in_dtype(mean, input, weight), in_dtype(rstd, input, weight)
+    dtype = input.dtype if weight is None else weight.dtype
+    return output, mean.to(dtype), rstd.to(dtype)
 
 
 @composite(out=False)
