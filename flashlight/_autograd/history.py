@@ -60,6 +60,11 @@ def edge_of(tensor: Tensor):
 def renew(tensor: Tensor) -> Node:
     """Give a view whose base was written a node that reads the base."""
     base = tensor._meta.base
+    if tensor._meta.creation == "multi":
+        raise RuntimeError(
+            "Output of a function that returns multiple views is a view and its base or another view of its base has "
+            "been modified inplace. Such functions do not allow the output views to be modified inplace. You should "
+            "replace the inplace operation by an out-of-place one.")
     tensor._node = VIEW_NODE[0](base, tensor)
     tensor._index = 0
     remember_view(base, tensor)

@@ -280,7 +280,9 @@ def install() -> Status:
     version = library.scipy_openblas_get_config().decode().strip()
     _status = Status(provider="OpenBLAS", version=version, functions=functions)
     if not any(os.environ.get(f"{runtime}_NUM_THREADS") for runtime in ("OPENBLAS", "OMP")):
-        set_num_threads(physical_cores())
+        # Python issues operations while MLX computes, and BLAS's threads wait busily for each
+        # other: on two cores a second one made a training step several times slower.
+        set_num_threads(max(1, physical_cores() - 1))
     return _status
 
 

@@ -208,8 +208,12 @@ def batch_norm(
     Ioffe & Szegedy, Batch Normalization, 2015. Raises ValueError for one value per channel in
     training.
     """
+    eps = _number("batch_norm", "eps", 8, eps)
     if training:
         check_batch_size(input.shape)
+    if eps < 0 or (training and eps == 0):
+        wanted = "positive during training" if training else "non-negative"
+        raise ValueError(f"batch_norm eps must be {wanted}, but got {eps}")
     return _normalize_batch(
         input,
         weight,
@@ -218,7 +222,7 @@ def batch_norm(
         running_var,
         training,
         _number("batch_norm", "momentum", 7, momentum),
-        _number("batch_norm", "eps", 8, eps),
+        eps,
     )[0]
 
 

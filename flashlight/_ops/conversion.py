@@ -30,7 +30,7 @@ from .._core.layout import layout as layout_of
 from .._core.storage import Storage
 from .._core.tensor import Tensor, make, read
 from .creation import filled, preserved_stride
-from .kinds import _any_history, composite, primitive, replace, store
+from .kinds import _any_history, adopt_result, composite, primitive, replace, store
 
 
 class memory_format:
@@ -397,7 +397,18 @@ def fill_(self, value):
         return copy_(self, value)
     if isinstance(value, _COMPLEX) and not self.dtype.is_complex:
         raise RuntimeError(f"value cannot be converted to type {self.dtype.name} without overflow")
-    return copy_(self, filled((), value, self.dtype, self.device))
+    value = filled((), value, self.dtype, self.device)
+    own = self._layout
+    if own.overlaps():  # every element gets the same value, so sharing memory is no harm
+        recorded = local.grad_enabled
+        if recorded:
+            check_inplace(self)
+        once = own.view([1 if step == 0 else n for n, step in zip(own.size, own.stride)], own.stride)
+        store(self, mx.broadcast_to(read(value), tuple(once.size)), once)
+        if recorded and self._node is not None:
+            adopt_result(self, value)
+        return self
+    return copy_(self, value)
 
 
 _COMPLEX = type(0j)

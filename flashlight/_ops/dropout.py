@@ -294,7 +294,7 @@ def _with_slopes(input, lower, upper, training, generator):
     if kind not in FLOATING or kind is float16:
         raise not_implemented_for("rrelu_with_noise_out_cpu", kind)
     if input.device is META or not input.numel():
-        return zeros_like(input), None
+        return _leaky(input, upper), None
     noise = _slopes(input, lower, upper, generator)
     return _rrelu(input, noise), noise
 

@@ -505,14 +505,14 @@ def replace(self: Tensor, result: Tensor, recorded: bool) -> Tensor:
     if recorded and (self._node is not None or result._node is not None
                      or self._meta is not None and self._meta.base is not None
                      and self._meta.base._node is not None):
-        _adopt_result(self, result)
+        adopt_result(self, result)
     return self
 
 
-def store(self: Tensor, array: mx.array) -> None:
-    """Write `array` into the tensor's storage."""
+def store(self: Tensor, array: mx.array, layout: Layout | None = None) -> None:
+    """Write `array` into the tensor's storage, through the tensor's layout or another."""
     storage = self._storage
-    storage.write(self._layout, array)
+    storage.write(layout or self._layout, array)
     meta = self._meta
     if meta is not None and meta.untracked:
         storage.version -= 1
@@ -522,7 +522,8 @@ def store(self: Tensor, array: mx.array) -> None:
         flush(pending)
 
 
-def _adopt_result(self, result):
+def adopt_result(self: Tensor, result: Tensor) -> None:
+    """Give `self`, just written, the history of `result`, or of having been overwritten."""
     node = result._node
     if isinstance(node, OperationNode) and type(node.saved) is dict:
         # The rule reads the tensor written to: a later write must be noticed, as in PyTorch.
@@ -530,7 +531,26 @@ def _adopt_result(self, result):
         for item in node.saved.values():
             if type(item) is Saved and item.storage is own and item.node is None:
                 item.storage, item.version = self._storage, self._storage.version
-    adopt(self, edge_of(result))
+    edge = edge_of(result)
+    own = edge_of(self)
+    if edge is None and own is not None:
+        node = Overwritten()
+        node.edges, node.outputs, node.saved, node.sequence = (own,), (self._layout,), None, sequence()
+        edge = node, 0
+    adopt(self, edge)
+
+
+class Overwritten(Node):
+    """The node of a tensor whose every element was replaced by values without history."""
+
+    __slots__ = ()
+
+    def apply(self, grads: list) -> tuple:
+        """Return zeros."""
+        return (grads[0]._zeros(),)
+
+    def release(self) -> None:
+        """Nothing is saved."""
 
 
 # ----- composite -----

@@ -194,7 +194,8 @@ def _check_classes(target, classes, ignore_index):
 
 def _class_target(target, name):
     if target.dtype is not int64 and target.dtype is not uint8:
-        raise RuntimeError(f"expected scalar type Long but found {SCALAR_TYPE_NAME[target.dtype]}")
+        raise RuntimeError("expected target dtype to be Long or Byte, but got "
+                           f"{SCALAR_TYPE_NAME[target.dtype]}")
     return as_dtype(target, int64)
 
 
@@ -227,6 +228,9 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     if weight is not None and (weight.ndim != 1 or weight.numel() != input.shape[1]):
         raise RuntimeError(f"weight tensor should be defined either for all {input.shape[1]} classes or no classes but got "
                            f"weight tensor of shape: {list(weight.shape)}")
+    if weight is not None and weight.dtype is not input.dtype:
+        raise RuntimeError(f"expected scalar type {SCALAR_TYPE_NAME[input.dtype]} but found "
+                           f"{SCALAR_TYPE_NAME[weight.dtype]}")
     _check_classes(target, input.shape[1], ignore_index)
     loss = _nll(input, target, weight, reduction, ignore_index)
     return loss.reshape(()) if single and reduction == "none" else loss
@@ -246,9 +250,12 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
         raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got 1)")
     axis = 0 if input.ndim == 1 else 1
     if input.shape == target.shape and target.dtype.category >= 2:
+        if ignore_index >= 0:
+            raise RuntimeError("ignore_index is not supported for floating point target")
         return _soft_targets(input, target, weight, reduction, label_smoothing, axis)
-    if target.dtype.category >= 2:
-        raise RuntimeError(f"expected scalar type Long but found {SCALAR_TYPE_NAME[target.dtype]}")
+    if input.shape == target.shape:
+        raise RuntimeError("Expected floating point type for target with class probabilities, got "
+                           f"{SCALAR_TYPE_NAME[target.dtype]}")
     scores = _log_softmax(input, axis)
     loss = nll_loss(scores, target, weight, None, ignore_index, None, reduction)
     if label_smoothing == 0:

@@ -40,22 +40,17 @@ def infer_size(size, numel: int) -> tuple:
 
 def view_stride(source: Layout, size: tuple) -> tuple | None:
     """Return the strides with which the storage shows `size`, or None if it would take a copy."""
-    if source.contiguous or source.numel == 0:
-        return row_major(size)
-    # Runs of dimensions that are contiguous with one another, each to be cut anew.
-    runs, d = [], source.ndim - 1
+    if source.numel == 0:
+        return source.stride if tuple(source.size) == tuple(size) else row_major(size)
+    if not source.ndim:
+        return (1,) * len(size)
     stride = [0] * len(size)
     at = len(size) - 1
-    while d >= 0:
-        step, count = source.stride[d], source.size[d]
-        while d > 0 and (source.size[d - 1] == 1 or source.stride[d - 1] == count * step or count == 1):
-            d -= 1
-            if count == 1:
-                step = source.stride[d]
-            count *= source.size[d]
-        runs.append((count, step))
-        d -= 1
-    for count, step in runs:
+    step, count = source.stride[-1], 1
+    for d in range(source.ndim - 1, -1, -1):
+        count *= source.size[d]
+        if d and (source.size[d - 1] == 1 or source.stride[d - 1] == count * step):
+            continue  # still one run of memory; what it is cut into comes once it ends
         filled = 1
         while at >= 0 and (filled < count or size[at] == 1):
             stride[at] = step * filled
@@ -63,7 +58,9 @@ def view_stride(source: Layout, size: tuple) -> tuple | None:
             at -= 1
         if filled != count:
             return None
-    return tuple(stride) if at < 0 else None
+        if d:
+            step, count = source.stride[d - 1], 1
+    return tuple(stride)
 
 
 @view(varargs="size", name="view")

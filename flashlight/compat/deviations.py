@@ -69,6 +69,13 @@ DEVIATIONS = (
         instead="draw on the CPU and move the result, which costs nothing",
     ),
     Deviation(
+        name="Views of several outputs after a write through a detached alias",
+        why="such a write leaves no trace in the recorded graph, and looking for it would cost every operation",
+        differs="using an output of split, chunk or unbind after its base was written through `detach()` computes the "
+        "gradient of the values that were there; PyTorch raises",
+        instead="write through the base itself, which raises as in PyTorch",
+    ),
+    Deviation(
         name="No checks of data inside a trace",
         why="in mx.compile and mx.vmap there is no data to look at",
         differs="an index out of range, or an integer division by zero, is not noticed there; an "

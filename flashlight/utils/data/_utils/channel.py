@@ -61,7 +61,8 @@ class Sender:
         """Write a message. What pickling it raises is raised before anything is written."""
         text = io.BytesIO()
         buffers: list[pickle.PickleBuffer] = []
-        Pickler(text, protocol=5, buffer_callback=buffers.append).dump(message)
+        # ForkingPickler passes positional arguments on: protocol, fix_imports, buffer_callback.
+        Pickler(text, 5, True, buffers.append).dump(message)
         raw = [buffer.raw() for buffer in buffers]
         sizes = [len(view) for view in raw]
         # The list of sizes precedes the pickle, in the same bytes.

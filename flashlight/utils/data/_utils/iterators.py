@@ -256,11 +256,15 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         if not ready:
             raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds")
         for worker_id, receiver in enumerate(self._receivers):
-            if receiver in ready:
-                try:
-                    self._arrived.append(receiver.recv())
-                except (EOFError, OSError):
-                    self._note_end(worker_id)
+            if receiver not in ready:
+                continue
+            try:
+                self._arrived.append(receiver.recv())
+                closed = False
+            except (EOFError, OSError):
+                closed = True
+            if closed:
+                self._note_end(worker_id)
         return self._receive()
 
     def _note_end(self, worker_id: int) -> None:
