@@ -142,7 +142,7 @@ def _normalize_batch(input, weight, bias, running_mean, running_var, training, m
         result = _batch_norm_with(input, weight, bias, running_mean, running_var, eps)
         return result, None, None
     result, mean, variance = _batch_norm(input, weight, bias, eps)
-    if running_mean is not None:
+    if running_mean is not None and input.numel():
         count = input.numel() // max(1, input.shape[1])
         unbiased = read(variance) * (count / (count - 1) if count > 1 else float("nan"))
         _update(running_mean, read(mean), momentum)

@@ -295,9 +295,12 @@ def _same_linear(input, weight, bias):
 
 
 def _linear_weight(grad, input, weight_shape):
+    # Counted, not -1: that is ambiguous for layers without inputs.
+    rows = math.prod(input.shape[:-1])
+    flat = conj(reshape(input, (rows, input.shape[-1])))
     if len(weight_shape) == 1:
-        return matmul(reshape(grad, (-1,)), conj(reshape(input, (-1, input.shape[-1]))))
-    return matmul(transpose(reshape(grad, (-1, grad.shape[-1])), 0, 1), conj(reshape(input, (-1, input.shape[-1]))))
+        return matmul(reshape(grad, (-1,)), flat)
+    return matmul(transpose(reshape(grad, (rows, grad.shape[-1])), 0, 1), flat)
 
 
 linear.gradients(

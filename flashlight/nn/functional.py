@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import TYPE_CHECKING
 
 from flashlight import Tensor
 
+from .._ops import FUNCTIONS
 from .._ops import activation as _activation
 from .._ops import dropout as _dropout
 from .._ops import embedding as _embedding
@@ -84,6 +86,11 @@ if TYPE_CHECKING:
 for _family in (_activation, _dropout, _embedding, _loss):
     # These tables say what is public here: the functions of torch.* may take other arguments.
     globals().update(_family.functional)
+
+for _name, _function in list(globals().items()):
+    # Pickles name a function by its public place: models keep activations as attributes.
+    if isinstance(_function, FunctionType) and FUNCTIONS.get(_name) is not _function:
+        _function.__module__ = __name__
 
 
 def linear_cross_entropy(

@@ -10,6 +10,7 @@ from flashlight.nn import functional as F
 from flashlight.nn import init
 from flashlight.nn.parameter import Parameter
 
+from . import _functions
 from .module import Module
 
 __all__ = ["LocalResponseNorm", "CrossMapLRN2d", "LayerNorm", "GroupNorm", "RMSNorm"]
@@ -49,24 +50,13 @@ class LocalResponseNorm(_ResponseNorm):
 
 
 class CrossMapLRN2d(_ResponseNorm):
-    """LocalResponseNorm as Lua Torch had it, for (N, C, H, W); ValueError for other shapes.
-
-    An even `size` looks at one channel less, to stay symmetric.
-    """
+    """LocalResponseNorm as Lua Torch had it, for (N, C, H, W); ValueError for other shapes."""
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
         super().__init__(size, alpha, beta, k)
 
     def forward(self, input: Tensor) -> Tensor:
-        if input.dim() != 4:
-            raise ValueError(
-                f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead."
-            )
-        reach = int((self.size - 1) / 2)
-        channels = input.size(1)
-        square = F.pad(input * input, (0, 0, 0, 0, reach, reach))
-        total = sum(square.narrow(1, start, channels) for start in range(2 * reach + 1))
-        return input * (total * (self.alpha / self.size) + self.k).pow(-self.beta)
+        return _functions.CrossMapLRN2d.apply(input, self.size, self.alpha, self.beta, self.k)
 
 
 def _register_affine(module: Module, shape, weight: bool, bias: bool, factory: dict) -> None:
