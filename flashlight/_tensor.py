@@ -17,6 +17,8 @@ from ._serialization.storage_types import STORAGE_NAMES
 from .storage import TypedStorage, UntypedStorage, _warn_typed_storage_removal, untyped_storage_of
 from .utils.hooks import warn_if_has_hooks
 
+_slot_names: Any = vars(copyreg)["_slotnames"]  # as the copy module uses it
+
 
 def untyped_storage(self: Tensor) -> UntypedStorage:
     """The bytes behind this tensor and its views."""
@@ -85,7 +87,7 @@ def _object_state(tensor: Tensor) -> Any:
         return tensor.__getstate__()
     slots = {
         name: getattr(tensor, name)
-        for name in copyreg._slotnames(cls)
+        for name in _slot_names(cls)
         if name not in Tensor.__slots__ and hasattr(tensor, name)
     }
     attributes = dict(tensor.__dict__)
@@ -163,7 +165,7 @@ def deepcopy(self: Tensor, memo: dict) -> Tensor:
         made.requires_grad_()
     if self.grad is not None:
         made.grad = copy.deepcopy(self.grad, memo)
-    for name in copyreg._slotnames(type(self)):
+    for name in _slot_names(type(self)):
         if name not in Tensor.__slots__ and hasattr(self, name):
             setattr(made, name, copy.deepcopy(getattr(self, name), memo))
     made.__dict__.update(copy.deepcopy(self.__dict__, memo))

@@ -110,15 +110,16 @@ def _finish(tensor: torch.Tensor, requires_grad: bool, metadata: dict | None) ->
 
 def _rebuild_parameter(
     data: torch.Tensor, requires_grad: bool, backward_hooks: Any
-) -> torch.nn.Parameter:
+) -> torch.Tensor:
     """A parameter; hooks are never restored."""
     _check_tensor(data)
-    return torch.nn.Parameter(data, bool(requires_grad))
+    made: Any = torch.nn.Parameter(data, bool(requires_grad))
+    return made
 
 
 def _rebuild_parameter_with_state(
     data: torch.Tensor, requires_grad: bool, backward_hooks: Any, state: Any
-) -> torch.nn.Parameter:
+) -> torch.Tensor:
     """A parameter with the attributes that the user gave it."""
     parameter = _rebuild_parameter(data, requires_grad, backward_hooks)
     return _set_obj_state(parameter, state)

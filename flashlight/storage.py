@@ -220,9 +220,10 @@ class TypedStorage(Conversions):
     @classmethod
     def from_buffer(cls, *args: Any, dtype: dtype | None = None, **kwargs: Any) -> TypedStorage:
         """A copy of a buffer's elements; see `UntypedStorage.from_buffer`."""
-        dtype = getattr(cls, "_legacy_dtype", None) or dtype or torch.get_default_dtype()
-        made = UntypedStorage.from_buffer(*args, dtype=dtype, **kwargs)
-        return TypedStorage(wrap_storage=made, dtype=dtype, _internal=True)
+        legacy = getattr(cls, "_legacy_dtype", None)
+        found: torch.dtype = legacy or dtype or torch.get_default_dtype()
+        made = UntypedStorage.from_buffer(*args, dtype=found, **kwargs)
+        return TypedStorage(wrap_storage=made, dtype=found, _internal=True)
 
     @classmethod
     def from_file(cls, filename: Any, shared: bool = False, size: int = 0) -> TypedStorage:

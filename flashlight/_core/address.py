@@ -14,7 +14,9 @@ class Address(int):
     The memory may be read until the next write to the tensor, and must not be written to.
     """
 
-    def __new__(cls, value: int, place: int):
+    place: int
+
+    def __new__(cls, value: int, place: int) -> Address:
         made = int.__new__(cls, value)
         made.place = place
         return made

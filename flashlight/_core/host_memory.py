@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import mmap
 import os
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
 from .address import Address
 from .device import STREAMS, device
-from .dtype import bfloat16, bool_, check_supported, dtype, uint8
+from .dtype import bool_, check_supported, dtype, uint8
 from .evaluation import ensure_memory, evaluate
 from .layout import Layout, contiguous
-from .storage import HostStorage, Storage
+from .storage import HostStorage, Storage, _carrier
 
 SMALL = 1 << 20  # bytes; copying so few is faster than having MLX's thread make an array
 
@@ -39,19 +40,28 @@ def new_storage(numel: int, dtype: dtype, where: device) -> tuple[Storage, memor
 
 def writable_bytes(array: mx.array) -> memoryview:
     """Return the memory of an evaluated, row-major array."""
-    return memoryview(array).cast("B") if array.size else memoryview(bytearray())
+    return _view(array).cast("B") if array.size else memoryview(bytearray())
+
+
+def _view(array: Any) -> memoryview:
+    return memoryview(array)
+
+
+def _host(storage: Any) -> np.ndarray:
+    return storage.host
 
 
 def storage_bytes(storage: Storage, reader: str = "saving") -> memoryview:
     """Return the bytes of a storage, in storage order; not to be written to."""
     if isinstance(storage, HostStorage):
-        return memoryview(storage.host.view(np.uint8)) if storage.host.size else memoryview(b"")
+        memory = _host(storage).view(np.uint8)
+        return _view(memory) if memory.size else memoryview(b"")
     array = evaluate(storage.array, reader)
     if array.size == 0:
         return memoryview(b"")
-    view = memoryview(array)
+    view = _view(array)
     if not view.c_contiguous:
-        view = memoryview(evaluate(mx.contiguous(array), reader))
+        view = _view(evaluate(mx.contiguous(array), reader))
     return view.cast("B")
 
 
@@ -77,7 +87,8 @@ def as_dtype(storage: Storage, layout: Layout) -> None:
     if own.dtype is not layout.dtype:
         if bool_ in (own.dtype, layout.dtype):
             return
-        array = mx.view(array, layout.dtype.mlx)
+        mlx_type: Any = layout.dtype.mlx
+        array = mx.view(array, mlx_type)
     storage.array = mx.reshape(array, tuple(layout.size))
     storage.layout = contiguous(layout.size, layout.dtype, own.device)
 
@@ -96,7 +107,7 @@ def normalize_bools(memory: memoryview) -> None:
 
 def over_memory(host: np.ndarray, dtype: dtype, where: device) -> Storage:
     """Return a storage that shares the bytes of a flat uint8 array with whoever else holds it."""
-    typed = host.view(np.uint16 if dtype is bfloat16 else dtype.numpy)
+    typed = host.view(_carrier(dtype))
     return HostStorage.around(typed, contiguous((typed.size,), dtype, where))
 
 
@@ -125,26 +136,34 @@ class MappedStorage(HostStorage):
 
     def to_host(self) -> np.ndarray:
         """Return the mapped memory; writes to it are private to this process."""
-        self.__class__ = HostStorage
-        return self.host
+        _become(self, HostStorage)
+        return _host(self)
 
     def part(self, start: int, stop: int) -> MappedStorage:
         """Return a storage of some of the bytes; the two share the file, not later writes."""
-        memory = self.host.view(np.uint8)[start:stop]
-        return MappedStorage.around(memory, contiguous((memory.size,), uint8, self.layout.device))
+        memory = _host(self).view(np.uint8)[start:stop]
+        return _mapped(memory, contiguous((memory.size,), uint8, self.layout.device))
 
     def _leave_host(self, layout: Layout | None = None):
         own = self.layout
         made, memory = new_storage(own.numel, own.dtype, own.device)
-        memory[:] = memoryview(self.host.view(np.uint8)) if own.numel else b""
-        _forget_pages(self.host)
+        memory[:] = storage_bytes(self)
+        _forget_pages(_host(self))
         if own.dtype is bool_ or (layout is not None and layout.dtype is bool_):
             normalize_bools(memory)
         if layout is not None:
             as_dtype(made, layout)
         self.array, self.layout = made.array, made.layout
-        self.__class__ = Storage
+        _become(self, Storage)
         self.host = None
+
+
+def _become(storage: Any, kind: type) -> None:
+    storage.__class__ = kind
+
+
+def _mapped(host: np.ndarray, layout: Layout) -> Any:
+    return MappedStorage.around(host, layout)
 
 
 def _forget_pages(host: np.ndarray) -> None:
@@ -174,8 +193,8 @@ def mapped_storage(memory: np.ndarray, dtype: dtype, where: device, shared: bool
     check_supported(dtype)
     if shared:
         return over_memory(memory, dtype, where)
-    typed = np.asarray(memory).view(np.uint16 if dtype is bfloat16 else dtype.numpy)
-    return MappedStorage.around(typed, contiguous((typed.size,), dtype, where))
+    typed = np.asarray(memory).view(_carrier(dtype))
+    return _mapped(typed, contiguous((typed.size,), dtype, where))
 
 
 def share_between_processes(storage: Storage) -> None:
@@ -187,7 +206,7 @@ def share_between_processes(storage: Storage) -> None:
     host[:] = np.frombuffer(storage_bytes(storage, "share_memory_()"), np.uint8)
     made = over_memory(host, storage.layout.dtype, storage.layout.device)
     storage.host, storage.array, storage.layout = made.host, made.array, made.layout
-    storage.__class__ = HostStorage
+    _become(storage, HostStorage)
 
 
 def address(storage: Storage) -> Address | int:
@@ -196,12 +215,12 @@ def address(storage: Storage) -> Address | int:
     if place == 0:
         return 0
     if isinstance(storage, HostStorage):
-        return Address(storage.host.ctypes.data, place)
+        return Address(_host(storage).ctypes.data, place)
     try:
         array = evaluate(storage.array, "data_ptr()")
     except RuntimeError:
         return Address(place, place)  # in a trace there is no memory yet
-    if not memoryview(array).c_contiguous:
+    if not _view(array).c_contiguous:
         storage.array = evaluate(mx.contiguous(array), "data_ptr()")
     return Address(np.frombuffer(storage_bytes(storage), np.uint8).ctypes.data, place)
 
@@ -210,7 +229,7 @@ def is_shared(storage: Storage) -> bool:
     """Tell whether other processes may share the storage's memory."""
     if not isinstance(storage, HostStorage) or isinstance(storage, MappedStorage):
         return False
-    return isinstance(_owner(storage.host), mmap.mmap)
+    return isinstance(_owner(_host(storage)), mmap.mmap)
 
 
 def _owner(memory: object) -> object:
@@ -231,9 +250,10 @@ def byte_layout(storage: Storage) -> Layout:
     return contiguous((storage.nbytes(),), uint8, storage.layout.device)
 
 
-def load_gguf(path: str) -> tuple[dict[str, mx.array], dict]:
-    """Return the arrays and the metadata of a GGUF file, read by MLX."""
-    return mx.load(path, format="gguf", return_metadata=True)
+def load_gguf(path: str) -> dict[str, mx.array]:
+    """Return the arrays of a GGUF file, read by MLX."""
+    arrays: Any = mx.load(path, format="gguf")
+    return arrays
 
 
 def numpy_values(array: mx.array, reader: str) -> np.ndarray:

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -57,13 +58,13 @@ def set_printoptions(
     options.sci_mode = sci_mode
 
 
-def get_printoptions() -> dict[str, object]:
+def get_printoptions() -> dict[str, Any]:
     """The current options, as keyword arguments for `set_printoptions`."""
     return dataclasses.asdict(options)
 
 
 @contextlib.contextmanager
-def printoptions(**kwargs: object) -> Iterator[None]:
+def printoptions(**kwargs: Any) -> Iterator[None]:
     """`set_printoptions` for the length of a `with` block."""
     before = get_printoptions()
     set_printoptions(**kwargs)
@@ -112,7 +113,7 @@ class NumberFormat:
             return f"{value:.0f}." if math.isfinite(value) else f"{value:.0f}"
         return f"{value:.{options.precision}f}"
 
-    def __call__(self, value: object) -> str:
+    def __call__(self, value: Any) -> str:
         text = self._digits(value) if self.is_float else str(value)
         return text.rjust(self.width)
 
@@ -120,7 +121,7 @@ class NumberFormat:
 class ComplexFormat:
     """Real and imaginary parts, each lined up by itself."""
 
-    def __init__(self, sample: np.ndarray):
+    def __init__(self, sample: Any):
         self.real = NumberFormat(sample.real)
         self.imag = NumberFormat(sample.imag)
         self.width = self.real.width + self.imag.width + 1
@@ -241,9 +242,7 @@ def tensor_text(
     size = "size=" + str(tuple(int(extent) for extent in shape))
     suffixes = [f"device='{device}'"] if device is not None else []
     empty = 0 in shape
-    if read is None:
-        suffixes.append(size)
-    elif empty and len(shape) != 1 or not empty and not options.edgeitems:
+    if read is None or empty and len(shape) != 1 or not empty and not options.edgeitems:
         suffixes.append(size)
     shown_dtype = dtype_if_empty if empty or read is None else dtype
     if shown_dtype is not None:

@@ -12,6 +12,7 @@ from flashlight._core import host_memory
 from flashlight._core.device import CPU
 from flashlight._core.dtype import BY_NAME
 from flashlight._core.tensor import wrap
+from flashlight._untyped_storage import facade
 
 from . import gguf, locations
 from .errors import CorruptCheckpoint, TruncatedCheckpoint
@@ -57,13 +58,13 @@ def load(path: str, map_location: Any) -> dict[str, torch.Tensor]:
     if path.endswith(".gguf"):
         gguf.check(path)
         try:
-            arrays, _ = host_memory.load_gguf(path)
+            arrays = host_memory.load_gguf(path)
         except (RuntimeError, ValueError) as error:
             raise CorruptCheckpoint(f"MLX can't read the GGUF file: {error}") from error
         return {name: wrap(array, CPU).to(device) for name, array in arrays.items()}
     with open(path, "rb") as stream:
         return {
-            name: _view(place(torch.storage.facade(storage), "cpu"), storage.layout.dtype, shape)
+            name: _view(place(facade(storage), "cpu"), storage.layout.dtype, shape)
             for name, storage, shape in _safetensors(stream)
         }
 

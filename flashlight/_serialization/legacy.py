@@ -14,6 +14,7 @@ from typing import Any
 import flashlight as torch
 from flashlight._core import host_memory
 from flashlight._core.device import CPU
+from flashlight._untyped_storage import facade
 
 from . import locations, settings
 from .allowed import WeightsOnly
@@ -180,7 +181,7 @@ class LegacyStorages:
         storage, memory = host_memory.new_storage(numel, dtype, CPU)
         host_memory.clear(memory)
         self._unfilled[key] = (dtype, memory)
-        return typed(self._restore(torch.storage.facade(storage), location), dtype)
+        return typed(self._restore(facade(storage), location), dtype)
 
     def _view(self, key: Any, view: Any) -> torch.TypedStorage:
         # Files of PyTorch before 0.4 have storages that are parts of others.

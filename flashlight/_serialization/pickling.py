@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 import flashlight as torch
 from flashlight.storage import LEGACY_CLASSES, TypedStorage, UntypedStorage
@@ -33,12 +33,12 @@ def storage_parts(item: Any) -> tuple[Any, torch.dtype, type, int]:
 def pickler_class(pickle_module: Any) -> type:
     """A pickler that writes our classes and functions under PyTorch's names."""
     # Only Python's own pickler, written in Python, lets a subclass choose the names.
-    base = pickle._Pickler if pickle_module is pickle else pickle_module.Pickler
+    base: Any = pickle._Pickler if pickle_module is pickle else pickle_module.Pickler
     if not hasattr(base, "save_global") or not hasattr(base, "dispatch"):
         return base
 
     class ArchivePickler(base):
-        dispatch = dict(base.dispatch)
+        dispatch: ClassVar[dict[type, Any]] = dict(base.dispatch)
 
         def save_global(self, obj: Any, name: str | None = None) -> None:
             saved = names.saved_name(obj, name or getattr(obj, "__qualname__", ""))

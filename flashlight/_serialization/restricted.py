@@ -360,7 +360,8 @@ def scan_globals(stream) -> Iterator[tuple[str, str]]:
 
     Raises UnpicklingError for a damaged pickle or one with opcodes that are not allowed.
     """
-    walker = RestrictedUnpickler(stream, policy=None, persistent_load=None)
+    nothing: Any = None  # a scan decides and loads nothing
+    walker = RestrictedUnpickler(stream, policy=nothing, persistent_load=nothing)
     strings: list[str] = []
     memo: dict[int, str] = {}
     try:

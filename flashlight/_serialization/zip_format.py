@@ -18,6 +18,7 @@ import flashlight as torch
 from flashlight._core import host_memory
 from flashlight._core.device import CPU
 from flashlight._core.dtype import unsupported_reason
+from flashlight._untyped_storage import facade
 
 from . import locations, settings
 from .allowed import WeightsOnly
@@ -148,11 +149,11 @@ class StorageLoader:
                 f"{'none' if record is None else record.size} of them"
             )
         if self._mapped is not None and not settings.local.skip_data:
-            storage = self._map(name, dtype)
+            storage = self._map(name, dtype, *self._mapped)
         else:
             storage, memory = host_memory.new_storage(numel, dtype, CPU)
             self._fill(name, dtype, memory)
-        return typed(self._restore(torch.storage.facade(storage), location), dtype)
+        return typed(self._restore(facade(storage), location), dtype)
 
     def _fill(self, name: str, dtype: torch.dtype, memory: memoryview) -> None:
         if settings.local.skip_data:
@@ -164,12 +165,11 @@ class StorageLoader:
         if dtype is torch.bool:
             host_memory.normalize_bools(memory)
 
-    def _map(self, name: str, dtype: torch.dtype) -> Any:
+    def _map(self, name: str, dtype: torch.dtype, whole: np.ndarray, shared: bool) -> Any:
         if self._swap:
             raise RuntimeError(
                 "mmap=True needs a checkpoint in this machine's byte order; load it without mmap"
             )
-        whole, shared = self._mapped
         start, size = self._reader.stored_range(name)
         part = whole[start : start + size]
         return host_memory.mapped_storage(part, dtype, CPU, shared)
