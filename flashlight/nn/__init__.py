@@ -1,12 +1,23 @@
 """Layers, losses and tools for neural networks."""
-# ruff: noqa: F403  The imports are what this package is.
+# ruff: noqa: F401, F403  The imports are what this package is.
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from . import attention, common_types, functional, grad, init, modules, parallel, parameter, utils
+from . import (
+    attention,
+    common_types,
+    functional,
+    grad,
+    init,
+    modules,
+    parallel,
+    parameter,
+    quantized,
+    utils,
+)
 from .modules import *
 from .parallel import DataParallel
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter

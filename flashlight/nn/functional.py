@@ -45,6 +45,7 @@ from .._ops.convolution import (
 from .._ops.distance import cosine_similarity, normalize, pairwise_distance, pdist
 from .._ops.matmul import bilinear, linear
 from .._ops.normalization import group_norm, layer_norm, local_response_norm, rms_norm
+from .._ops.overrides import overriding_in
 from .._ops.padding import pad
 from .._ops.pooling import (
     avg_pool1d,
@@ -91,6 +92,27 @@ for _name, _function in list(globals().items()):
     # Pickles name a function by its public place: models keep activations as attributes.
     if isinstance(_function, FunctionType) and FUNCTIONS.get(_name) is not _function:
         _function.__module__ = __name__
+
+
+def has_torch_function(relevant_args) -> bool:
+    """Tell whether one of the arguments handles calls by its own `__torch_function__`."""
+    return bool(overriding_in(relevant_args))
+
+
+def has_torch_function_unary(arg) -> bool:
+    """Tell whether the argument handles calls by its own `__torch_function__`."""
+    return bool(overriding_in((arg,)))
+
+
+def has_torch_function_variadic(*args) -> bool:
+    """Tell whether one of the arguments handles calls by its own `__torch_function__`."""
+    return bool(overriding_in(args))
+
+
+def assert_int_or_pair(arg, arg_name: str, message: str) -> None:
+    """Raise AssertionError unless `arg` is an int or has two elements."""
+    if not isinstance(arg, int) and len(arg) != 2:
+        raise AssertionError(message.format(arg_name))
 
 
 def linear_cross_entropy(
