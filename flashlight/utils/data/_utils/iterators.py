@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
 import signal
 import time
 import warnings
@@ -162,6 +163,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         context = loader.multiprocessing_context or multiprocessing.get_context()
         self._workers_done_event = context.Event()
         self._shutdown = False
+        self._owner = os.getpid()
         self._index_queues: list[Any] = []
         self._receivers: list[channel.Receiver | None] = []
         self._workers: list[Any] = []
@@ -337,7 +339,8 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
 
     def _shutdown_workers(self) -> None:
         """Stop all workers: with a word, and after a while by force."""
-        if self._shutdown:
+        if self._shutdown or self._owner != os.getpid():
+            # A forked process has copies of its parent's iterators, and no say in them.
             return
         self._shutdown = True
         self._workers_done_event.set()
