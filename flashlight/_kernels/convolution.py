@@ -35,30 +35,33 @@ NATIVE = (mx.float32, mx.float16, mx.bfloat16)
 
 
 def convolution(input: mx.array, weight: mx.array, stride: Ints, padding: Pairs, dilation: Ints,
-                groups: int = 1) -> mx.array:
-    """Correlate (N, C, *size) with (O, C/groups, *kernel): (N, O, *counts)."""
+                groups: int = 1, bias: mx.array | None = None) -> mx.array:
+    """Correlate (N, C, *size) with (O, C/groups, *kernel), and add (O,): (N, O, *counts)."""
     if _is_native(input, weight, groups):
-        return _native(input, weight, stride, padding, dilation, groups)
+        return _with_bias(_native(input, weight, stride, padding, dilation, groups), bias)
     wide = _wide(input.dtype)
     result = _correlate(pad_last(input.astype(wide), padding), weight.astype(wide), stride,
                         dilation, groups)
-    return result.astype(input.dtype)
+    return _with_bias(result, bias).astype(input.dtype)
 
 
 def convolution_input_gradient(grad: mx.array, weight: mx.array, size: Ints, stride: Ints,
-                               padding: Pairs, dilation: Ints, groups: int = 1) -> mx.array:
+                               padding: Pairs, dilation: Ints, groups: int = 1,
+                               bias: mx.array | None = None) -> mx.array:
     """(N, O, *counts), (O, C/groups, *kernel) -> (N, C, *size), also a transposed convolution.
 
     Elements whose index leaves the same remainder on division by the stride depend on the same
-    taps, so each remainder is an unstrided convolution of `grad` with those taps, reversed.
+    taps, so each remainder is an unstrided convolution of `grad` with those taps, reversed. As a
+    transposed convolution it has a `bias` (C,).
     """
     shape = (grad.shape[0], weight.shape[1] * groups, *size)
     if 0 in shape or 0 in grad.shape:
-        return mx.zeros(shape, grad.dtype)
+        return _with_bias(mx.zeros(shape, grad.dtype), bias)
     if _is_native(grad, weight, groups):
         input = mx.zeros(shape, grad.dtype)
-        return mx.vjp(lambda input: _native(input, weight, stride, padding, dilation, groups),
-                      [input], [grad])[1][0]
+        return _with_bias(mx.vjp(
+            lambda input: _native(input, weight, stride, padding, dilation, groups),
+            [input], [grad])[1][0], bias)
     wide, counts = _wide(grad.dtype), grad.shape[2:]
     grad, reversed_taps = grad.astype(wide), _swap_channels(weight.astype(wide), groups)
 
@@ -81,7 +84,7 @@ def convolution_input_gradient(grad: mx.array, weight: mx.array, size: Ints, str
         return _correlate(pad_last(grad, edges), reversed_taps[(..., *chosen)],
                           (1,) * len(size), spacing, groups)
 
-    return interleave(phase, shape[:2], size, stride, wide).astype(weight.dtype)
+    return _with_bias(interleave(phase, shape[:2], size, stride, wide), bias).astype(weight.dtype)
 
 
 def convolution_weight_gradient(grad: mx.array, input: mx.array, kernel: Ints, stride: Ints,
@@ -121,6 +124,12 @@ def _native(input, weight, stride, padding, dilation, groups):
         padding=([before for before, _ in padding], [end for _, end in padding]),
         kernel_dilation=list(dilation), groups=groups)
     return mx.transpose(result, first)
+
+
+def _with_bias(result, bias):
+    if bias is None:
+        return result
+    return result + mx.reshape(bias.astype(result.dtype), (-1, *(1,) * (result.ndim - 2)))
 
 
 def _wide(dtype):

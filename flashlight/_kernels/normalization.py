@@ -38,6 +38,11 @@ def sum_first(array: mx.array) -> mx.array:
     return mx.reshape(mx.matmul(mx.ones((array.shape[0],), array.dtype), rows), array.shape[1:])
 
 
+def rounded(statistic: mx.array, input: mx.array, weight: Optional) -> mx.array:
+    """A statistic in the dtype in which PyTorch keeps it: the parameters', else the input's."""
+    return statistic.astype(input.dtype if weight is None else weight.dtype)
+
+
 # ----- layer_norm, rms_norm: the last dimensions, a weight per element -----
 
 
@@ -54,7 +59,7 @@ def layer_moments(input: mx.array, dims: int, eps: float) -> Moments:
 def layer_norm(input: mx.array, mean: mx.array, rstd: mx.array, weight: Optional,
                bias: Optional) -> mx.array:
     """(input - mean) · rstd · weight + bias, weight and bias of the normalized shape."""
-    result = (widened(input) - mean) * rstd
+    result = (widened(input) - widened(mean)) * widened(rstd)
     if weight is not None:
         result = result * widened(weight)
     if bias is not None:
@@ -71,8 +76,8 @@ def layer_norm_gradients(grad: mx.array, input: mx.array, mean: mx.array, rstd: 
     factor = widened(weight)
     if factor is not None:
         factor = mx.reshape(factor, (length,)).astype(rows.dtype)
-    rstd = mx.reshape(rstd, (-1, 1))
-    normalized = (rows - mx.reshape(mean, (-1, 1))) * rstd
+    rstd = mx.reshape(widened(rstd), (-1, 1))
+    normalized = (rows - mx.reshape(widened(mean), (-1, 1))) * rstd
     products = grad_rows * normalized
     if factor is None:
         along, offset, scaled = sum_last(products), sum_last(grad_rows), grad_rows
@@ -170,7 +175,9 @@ def channel_moments(input: mx.array, across: int) -> Moments:
 def channel_norm(input: mx.array, mean: mx.array, rstd: mx.array, weight: Optional,
                  bias: Optional) -> mx.array:
     """(input - mean) · rstd · weight + bias, for parameters of C elements."""
-    scale = rstd if weight is None else rstd * _per_channel(weight, input)
+    mean, scale = widened(mean), widened(rstd)
+    if weight is not None:
+        scale = scale * _per_channel(weight, input)
     result = (widened(input) - mean) * scale
     if bias is not None:
         result = result + _per_channel(bias, input)
@@ -182,7 +189,7 @@ def channel_norm_gradients(
     across: int | None,
 ) -> tuple[mx.array, mx.array, mx.array]:
     """Gradients of input, weight and bias; `across` is None where the statistics are given."""
-    wide, grad = widened(input), widened(grad)
+    wide, grad, mean, rstd = widened(input), widened(grad), widened(mean), widened(rstd)
     centered = wide - mean
     sums, along = sum_last(grad)[..., None], sum_last(grad * centered)[..., None]
     factor = 1 if weight is None else _per_channel(weight, input)

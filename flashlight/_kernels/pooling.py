@@ -306,10 +306,9 @@ def _divisors(size, kernel, stride, padding, counts, count_include_pad, divisor)
 
 
 def _divide(total, divisors):
-    if isinstance(divisors, np.ndarray):
-        divisors = mx.array(divisors, dtype=total.dtype)
+    divisors = mx.array(divisors, dtype=total.dtype)
     if mx.issubdtype(total.dtype, mx.integer):
-        return mx.sign(total) * (mx.abs(total) // divisors)
+        return mx.sign(total) * mx.sign(divisors) * (mx.abs(total) // mx.abs(divisors))
     return total / divisors
 
 

@@ -8,7 +8,7 @@ import mlx.core as mx
 import numpy as np
 
 from .._core.device import CPU
-from .._core.dtype import FLOATING, bool_, float32, int64
+from .._core.dtype import FLOATING, bfloat16, bool_, float16, float32, int64
 from .._core.errors import broadcast_shapes, not_implemented_for
 from .._kernels import attention as kernels
 from .._kernels.attention import Rules
@@ -17,6 +17,7 @@ from .kinds import composite, primitive
 # Up to this many bytes of weights are kept for the backward pass: that is faster than computing
 # them a second time.
 FEW = 32 << 20
+HALF = (float16, bfloat16)
 
 
 # ----- in blocks -----
@@ -72,6 +73,9 @@ _weights.joint_gradient(_weights_rule)
 
 
 def _all_at_once(query, key, value, mask, rules, dropout_p):
+    dtype = query.dtype
+    if dtype in HALF:
+        query, key, value = query.float(), key.float(), value.float()
     weights = _weights(query, key, mask, rules.causal, rules.scale)
     if dropout_p:
         from .dropout import dropout
@@ -79,7 +83,7 @@ def _all_at_once(query, key, value, mask, rules, dropout_p):
         weights = dropout(weights, dropout_p, True)
     count, shared, length, keys = weights.shape
     result = weights.reshape(count, shared * length, keys) @ value
-    return result.reshape(count, shared, length, value.shape[2])
+    return result.reshape(count, shared, length, value.shape[2]).to(dtype)
 
 
 # ----- shapes -----

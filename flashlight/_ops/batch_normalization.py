@@ -11,7 +11,7 @@ from .._core.size import Size
 from .._core.tensor import Tensor, read
 from .._kernels import normalization as kernels
 from .kinds import composite, primitive, store
-from .normalization import check_parameters, statistic, sum_gradients
+from .normalization import check_parameters, sum_gradients
 
 BatchNormalized = collections.namedtuple("BatchNormalized", ("output", "mean", "variance"))
 
@@ -26,8 +26,14 @@ def _batch_norm(
 ) -> BatchNormalized:
     channels = kernels.grouped(input, input.shape[1])
     mean, variance = kernels.channel_moments(channels, kernels.BATCH)
-    rstd = mx.rsqrt(variance + eps)
-    output = kernels.channel_norm(channels, mean, rstd, weight, bias)
+    # In half precision PyTorch uses the statistics as it keeps them.
+    output = kernels.channel_norm(
+        channels,
+        kernels.rounded(mean, input, weight),
+        kernels.rounded(mx.rsqrt(variance + eps), input, weight),
+        weight,
+        bias,
+    )
     return mx.reshape(output, input.shape), mx.reshape(mean, (-1,)), mx.reshape(variance, (-1,))
 
 
@@ -57,11 +63,14 @@ def _batch_norm_backward(
     training,
 ) -> tuple:
     channels = input.shape[1]
+    mean, rstd = _seen_by_channel(mean), mx.rsqrt(_seen_by_channel(variance) + eps)
+    if training:
+        mean, rstd = kernels.rounded(mean, input, weight), kernels.rounded(rstd, input, weight)
     input_grad, *rest = kernels.channel_norm_gradients(
         kernels.grouped(output, channels),
         kernels.grouped(input, channels),
-        _seen_by_channel(mean),
-        mx.rsqrt(_seen_by_channel(variance) + eps),
+        mean,
+        rstd,
         weight,
         kernels.BATCH if training else None,
     )
@@ -170,8 +179,8 @@ def native_batch_norm(
     )
     if mean is None:
         return result, input.new_empty(0), input.new_empty(0)
-    rstd = (variance + eps).rsqrt()
-    return result, statistic(mean, input, weight), statistic(rstd, input, weight)
+    dtype = input.dtype if weight is None else weight.dtype
+    return result, mean.detach().to(dtype), (variance.detach() + eps).rsqrt().to(dtype)
 
 
 @composite(out=False)

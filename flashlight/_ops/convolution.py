@@ -60,14 +60,10 @@ def _convolution(
         size = _transposed_size(
             input.shape[2:], weight.shape[2:], stride, padding, dilation, output_padding
         )
-        result = kernels.convolution_input_gradient(
-            input, weight, size, stride, pairs, dilation, groups
+        return kernels.convolution_input_gradient(
+            input, weight, size, stride, pairs, dilation, groups, bias
         )
-    else:
-        result = kernels.convolution(input, weight, stride, pairs, dilation, groups)
-    if bias is not None:
-        result = result + mx.reshape(bias, (-1, *(1,) * len(stride)))
-    return result
+    return kernels.convolution(input, weight, stride, pairs, dilation, groups, bias)
 
 
 @primitive(name="convolution_weight_gradient")

@@ -38,11 +38,6 @@ def check_parameters(name, input, *parameters):
             )
 
 
-def statistic(tensor, input, weight):
-    """Return a statistic as PyTorch does: without history, in the parameters' dtype."""
-    return tensor.detach().to(input.dtype if weight is None else weight.dtype)
-
-
 # ----- layer_norm -----
 
 
@@ -54,7 +49,7 @@ def _layer_norm(
     output = kernels.fused_layer_norm(input, weight, bias, dims, eps)
     if output is None:
         output = kernels.layer_norm(input, mean, rstd, weight, bias)
-    return output, mean, rstd
+    return output, *(kernels.rounded(statistic, input, weight) for statistic in (mean, rstd))
 
 
 @primitive(name="native_layer_norm_backward")
@@ -131,7 +126,7 @@ def native_layer_norm(input, normalized_shape, weight, bias, eps):
     dims = _normalized_shape("native_layer_norm", input, normalized_shape, weight, bias)
     check_parameters("LayerNormKernelImpl", input, weight, bias)
     output, mean, rstd = _layer_norm(input, weight, bias, dims, eps)
-    return output, statistic(mean, input, weight), statistic(rstd, input, weight)
+    return output, mean.detach(), rstd.detach()
 
 
 @composite(out=False)
@@ -210,7 +205,9 @@ def _group_norm(
     rstd = mx.rsqrt(variance + eps)
     output = mx.reshape(kernels.channel_norm(grouped, mean, rstd, weight, bias), input.shape)
     shape = (input.shape[0], groups)
-    return output, mx.reshape(mean, shape), mx.reshape(rstd, shape)
+    return output, *(
+        mx.reshape(kernels.rounded(statistic, input, weight), shape) for statistic in (mean, rstd)
+    )
 
 
 @primitive(name="native_group_norm_backward")
@@ -277,9 +274,7 @@ def _check_groups(input, num_groups, weight, bias):
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     """Return the group norm of (N, C, ...), the means (N, group) and reciprocal deviations."""
     _check_groups(input, group, weight, bias)
-    output, mean, rstd = _group_norm(input, weight, bias, group, eps)
-    dtype = input.dtype if weight is None else weight.dtype
-    return output, mean.to(dtype), rstd.to(dtype)
+    return tuple(_group_norm(input, weight, bias, group, eps))
 
 
 @composite(out=False)
