@@ -14,7 +14,8 @@ from . import _utils
 from ._core.tensor import Tensor, make
 from ._serialization.errors import CorruptCheckpoint
 from ._serialization.storage_types import STORAGE_NAMES
-from .storage import TypedStorage, UntypedStorage, _warn_typed_storage_removal, untyped_storage_of
+from ._untyped_storage import untyped_storage_of
+from .storage import LEGACY_CLASSES, TypedStorage, UntypedStorage, _warn_typed_storage_removal
 from .utils.hooks import warn_if_has_hooks
 
 _slot_names: Any = vars(copyreg)["_slotnames"]  # as the copy module uses it
@@ -33,6 +34,17 @@ def storage(self: Tensor) -> TypedStorage:
     """The elements behind this tensor and its views; PyTorch advises `untyped_storage()`."""
     _warn_typed_storage_removal(stacklevel=2)
     return _typed_storage(self)
+
+
+def storage_type(self: Tensor) -> type:
+    """The typed storage class for this tensor's elements, such as `FloatStorage`."""
+    name = STORAGE_NAMES.get(self.dtype)
+    return TypedStorage if name is None else LEGACY_CLASSES[name]
+
+
+def is_set_to(self: Tensor, tensor: Tensor) -> bool:
+    """Whether both tensors see the same storage in the same way."""
+    return self._storage is tensor._storage and self._layout == tensor._layout
 
 
 def data_ptr(self: Tensor) -> int:
@@ -184,6 +196,8 @@ METHODS = {
     "untyped_storage": untyped_storage,
     "storage": storage,
     "_typed_storage": _typed_storage,
+    "storage_type": storage_type,
+    "is_set_to": is_set_to,
     "data_ptr": data_ptr,
     "is_shared": is_shared,
     "share_memory_": share_memory_,

@@ -418,3 +418,6 @@ def listed(values: list) -> str:
 def _load_from_bytes(data: bytes) -> Any:
     # How plain pickles hold storages.
     return torch.load(io.BytesIO(data), weights_only=False)
+
+
+_load_from_bytes.__module__ = "flashlight.storage"

@@ -19,11 +19,12 @@ from ._serialization.storage_types import STORAGE_DTYPES, STORAGE_NAMES
 from ._untyped_storage import (
     Conversions,
     UntypedStorage,
+    _load_from_bytes,
     listed,
     untyped_storage_of,
 )
 
-__all__ = ["TypedStorage", "UntypedStorage"]
+__all__ = ["TypedStorage", "UntypedStorage", "_load_from_bytes"]
 
 _warned = False
 
@@ -256,11 +257,21 @@ class _LegacyStorageMeta(type):
 class _LegacyStorage(TypedStorage, metaclass=_LegacyStorageMeta):
     """`FloatStorage` and its kin: calling one makes a `TypedStorage` of its dtype."""
 
-    def __new__(cls, *args: Any, wrap_storage: UntypedStorage | None = None) -> TypedStorage:
-        dtype = cls._legacy_dtype
-        if wrap_storage is not None:
-            return TypedStorage(wrap_storage=wrap_storage, dtype=dtype)
-        return TypedStorage(*args, dtype=dtype)
+    def __new__(
+        cls,
+        *args: Any,
+        wrap_storage: UntypedStorage | None = None,
+        dtype: dtype | None = None,
+        device: Any = None,
+        _internal: bool = False,
+    ) -> TypedStorage:
+        if dtype is not None or device is not None:
+            raise RuntimeError(f"{cls.__name__} has a dtype and a device: neither can be given")
+        if args and wrap_storage is not None:
+            raise RuntimeError(f"{cls.__name__}(wrap_storage=...) takes no other arguments")
+        return TypedStorage(
+            *args, wrap_storage=wrap_storage, dtype=cls._legacy_dtype, _internal=_internal
+        )
 
 
 def _legacy_class(name: str, dtype: dtype) -> type:

@@ -26,9 +26,7 @@ def test_bytes_of_a_tensor(library):
     storage = x.untyped_storage()
     assert storage is x[1:].untyped_storage()
     sizes = len(storage), storage.nbytes(), storage.size(), storage.element_size()
-    assert sizes == (12,) * 3 + (
-        1,
-    )
+    assert sizes == (12,) * 3 + (1,)
     assert storage.tolist() == [0, 0, 0, 0, 0, 0, 128, 63, 0, 0, 0, 64]
     assert list(storage) == storage.tolist()
     assert (storage[6], storage[-1]) == (128, 64)
@@ -187,6 +185,16 @@ def test_legacy_classes_make_typed_storages(library):
     for wrong in ({"wrap_storage": 3, "dtype": library.float32}, {"wrap_storage": shared}):
         with pytest.raises((RuntimeError, TypeError)):
             library.TypedStorage(**wrong)
+    for wrong in ({"device": "cpu"}, {"dtype": library.float32}, {"wrap_storage": shared}):
+        with pytest.raises(RuntimeError):
+            library.FloatStorage(2, **wrong)
+
+
+@BOTH
+def test_tensors_tell_their_storage(library):
+    x = library.ones(3)
+    assert x.storage_type() is library.FloatStorage
+    assert x.is_set_to(x.view(3)) and not x.is_set_to(x[1:]) and not x.is_set_to(x.clone())
 
 
 @BOTH

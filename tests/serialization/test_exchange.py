@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import flashlight
-import flashlight.nn
+from flashlight._serialization.pickling import unpickler_class
 
 DTYPES = [
     "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64",
@@ -273,6 +273,17 @@ def test_plain_pickle(dtype):
     assert [one.dtype for one in found] == [saved.dtype] * 2
     assert bits(found[0]) == bits(saved)
     assert found[0].stride() == saved.stride()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int64", "bool"])
+def test_plain_pickles_of_pytorch(dtype):
+    saved = values(torch, dtype).reshape(4, 6)
+    data = pickle.dumps({"whole": saved, "row": saved[1], "p": torch.nn.Parameter(torch.ones(2))})
+    # Under the import hook the names lead here by themselves.
+    found = unpickler_class(pickle)(io.BytesIO(data)).load()
+    same(found["whole"], saved)
+    same(found["row"], saved[1])
+    assert type(found["p"]) is flashlight.nn.Parameter
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
