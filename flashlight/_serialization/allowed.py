@@ -149,7 +149,7 @@ class WeightsOnly:
         if kind in (OrderedDict, Counter):
             _update_attributes(instance, state)
         elif kind is torch.Tensor or kind is torch.nn.Parameter:
-            torch._tensor._set_legacy_state(instance, state)
+            _direct(torch._tensor._set_legacy_state)(self, instance, state)
         elif self._is_users(kind):
             set_state = getattr(instance, "__setstate__", None)
             if set_state is not None:
@@ -289,7 +289,7 @@ def _call_parameter(policy: WeightsOnly, *arguments: Any) -> Any:
 def _call_tensor(policy: WeightsOnly, *arguments: Any) -> Any:
     if arguments:
         raise UnpicklingError("torch.Tensor may be called without arguments only in a checkpoint")
-    return torch.Tensor()
+    return torch.empty(0)
 
 
 def _call_rebuild_from_type(

@@ -246,6 +246,41 @@ def test_state_dicts(exchange):
     assert found._metadata == layers["saved"].state_dict()._metadata
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("Adam", {"amsgrad": True}), ("SGD", {"momentum": 0.9, "nesterov": True}), ("RMSprop", {})],
+)
+def test_a_training_run_goes_on_in_the_other_library(exchange, name, options):
+    def step(library, layer, optimizer):
+        optimizer.zero_grad()
+        x = library.arange(8.0).reshape(2, 4) / 8
+        layer(x).pow(2).sum().backward()
+        optimizer.step()
+
+    def make(library):
+        layer = library.nn.Linear(4, 3)
+        return layer, getattr(library.optim, name)(layer.parameters(), lr=0.1, **options)
+
+    runs = {}
+
+    def build(library):
+        runs["first"] = library, *make(library)
+        for _ in range(3):
+            step(*runs["first"])
+        return {"layer": runs["first"][1].state_dict(), "optimizer": runs["first"][2].state_dict()}
+
+    found = exchange(build)
+    other = torch if runs["first"][0] is flashlight else flashlight
+    layer, optimizer = make(other)
+    layer.load_state_dict(found["layer"])
+    optimizer.load_state_dict(found["optimizer"])
+    for _ in range(3):
+        step(*runs["first"])
+        step(other, layer, optimizer)
+    expected = runs["first"][1].weight.tolist()
+    assert np.allclose(layer.weight.tolist(), expected, rtol=1e-5, atol=1e-7)
+
+
 class Marked(flashlight.Tensor):
     pass
 

@@ -71,6 +71,8 @@ def load(opcodes: bytes):
 def test_the_opcodes_of_these_tests_are_sound():
     assert load(tensor()).tolist() == [0, 0, 0, 0]
     assert load(tensor(1, (3,), (0,))).tolist() == [0, 0, 0]
+    very_old = b"ctorch\nTensor\n)R(" + storage() + b"K\x00K\x04\x85K\x01\x85tb"
+    assert load(very_old).tolist() == [0, 0, 0, 0]
 
 
 BAD_TENSORS = {
@@ -154,6 +156,9 @@ HOSTILE = {
     "integers that need grad": tensor(made_of=storage(numel=4, kind="torch\nIntStorage")).replace(
         b"\x89", b"\x88"
     ),
+    "a state that is no tensor's": b"ctorch\nTensor\n)R}b",
+    "a state with a list for data": b"ctorch\nTensor\n)R(]\x88}\x88}tb",
+    "a state out of bounds": b"ctorch\nTensor\n)R(" + storage() + b"K\x00K\x05\x85K\x01\x85tb",
     "a persistent id of another kind": b"(" + text("module") + b"ctorch\nTensor\nNNtQ",
     "a persistent id with parts missing": b"(" + text("storage") + b"tQ",
     "a persistent id with a list as key": b"("
