@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 
 from .._core.evaluation import local
 from .._core.tensor import Tensor
@@ -52,11 +53,25 @@ def run(roots: list, grads: list, retain_graph: bool, create_graph: bool,
         captures: Captures | None = None) -> None:
     """Propagate `grads` from `roots` (pairs of node and output index) to the leaves or captures."""
     was_enabled = local.grad_enabled
+    outer = current_walk()
+    local.walk = next(_walks), captures is None and outer[1]
     _set_grad_enabled(create_graph)
     try:
         _walk(roots, grads, retain_graph, create_graph, captures)
     finally:
+        local.walk = outer
         _set_grad_enabled(was_enabled)
+
+
+_walks = itertools.count()
+
+
+def current_walk() -> tuple[int, bool]:
+    """Return a number for this thread's innermost walk (-1 outside), and whether all reach leaves.
+
+    Checkpoints ask: what they recompute serves one walk, and the reentrant kind needs the leaves.
+    """
+    return local.__dict__.get("walk", (-1, True))
 
 
 def _walk(roots, grads, retain_graph, create_graph, captures):
