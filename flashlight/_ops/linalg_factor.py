@@ -1,0 +1,606 @@
+"""Factorisations of matrices: Cholesky, LU, QR, LDL."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+import numpy as np
+
+from .._core.evaluation import is_traced
+from .host import check_dtype, check_matrix, each, from_numpy, raise_first, to_numpy
+from .joining import cat, tril, triu
+from .kinds import composite, primitive
+from .matmul import matmul
+from .return_types import return_type
+from .shape import conj, narrow, real
+
+CholeskyEx = return_type("linalg_cholesky_ex", "L", "info")
+LuFactor = return_type("linalg_lu_factor", "LU", "pivots")
+LuFactorEx = return_type("linalg_lu_factor_ex", "LU", "pivots", "info")
+Lu = return_type("linalg_lu", "P", "L", "U")
+LuUnpack = return_type("lu_unpack", "P", "L", "U")
+Qr = return_type("linalg_qr", "Q", "R")
+QrOld = return_type("qr", "Q", "R")
+Geqrf = return_type("geqrf", "a", "tau")
+LdlFactor = return_type("linalg_ldl_factor", "LD", "pivots")
+LdlFactorEx = return_type("linalg_ldl_factor_ex", "LD", "pivots", "info")
+
+
+def half_diagonal(matrix):
+    """Return matrices with their diagonal halved."""
+    return matrix - 0.5 * matrix.diagonal(0, -2, -1).diag_embed()
+
+
+def adjoint(matrix):
+    """Return matrices transposed and conjugated."""
+    return conj(matrix.transpose(-2, -1))
+
+
+def _cholesky_rule(grad, L):
+    """gA = L⁻ᴴ Φ(Lᴴ gL) L⁻¹ made Hermitian, Φ the lower triangle with half the diagonal."""
+    from .linalg_solve import solve_triangular
+    if grad is None:
+        return None
+    inner = half_diagonal(tril(matmul(adjoint(L), grad)))
+    right = solve_triangular(L, inner, upper=False, left=False)
+    left = solve_triangular(adjoint(L), right, upper=True)
+    return 0.5 * (left + adjoint(left))
+
+
+@primitive(returns=CholeskyEx, name="linalg_cholesky_ex")
+def _cholesky_ex(A: mx.array) -> mx.array:
+    """The lower Cholesky factor, and 0 or the order of the first minor that is not positive."""
+    if is_traced(A):
+        with mx.stream(mx.cpu):
+            return mx.linalg.cholesky(A), mx.zeros(A.shape[:-2], mx.int32)
+    host = to_numpy(A, "linalg.cholesky")
+    batch = host.shape[:-2]
+    if host.size == 0:
+        return from_numpy(host), mx.zeros(batch, mx.int32)
+    try:
+        return from_numpy(np.linalg.cholesky(host)), mx.zeros(batch, mx.int32)
+    except np.linalg.LinAlgError:
+        factor, info = each(_cholesky_steps, host, batch=batch)
+        return from_numpy(factor), from_numpy(info.astype(np.int32))
+
+
+def _cholesky_steps(matrix):
+    try:
+        return np.linalg.cholesky(matrix), np.int32(0)
+    except np.linalg.LinAlgError:
+        factor = np.tril(matrix)
+        for k in range(1, matrix.shape[0] + 1):
+            try:
+                factor[:k, :k] = np.linalg.cholesky(matrix[:k, :k])
+            except np.linalg.LinAlgError:
+                return factor, np.int32(k)
+        return factor, np.int32(0)
+
+
+_cholesky_ex.gradients(A=lambda grad, L: _cholesky_rule(grad, L))
+
+
+@composite
+def cholesky_ex(A, *, upper=False, check_errors=False):
+    """The Cholesky factor and an error code, without raising (unless `check_errors`)."""
+    check_matrix("linalg.cholesky_ex", A, True)
+    source = adjoint(A) if upper else A
+    L, info = _cholesky_ex(source)
+    if check_errors:
+        _raise_not_positive("linalg.cholesky_ex", info)
+    return CholeskyEx(adjoint(L) if upper else L, info)
+
+
+def _raise_not_positive(name, info):
+    array = info._read()
+    if not is_traced(array):
+        raise_first(name, np.asarray(array), lambda k: (
+            "The factorization could not be completed because the input is not positive-definite (the leading minor of "
+            f"order {k} is not positive-definite)."))
+
+
+@composite
+def cholesky(A, *, upper=False):
+    """The factor L with A = L Lᴴ, or U with A = Uᴴ U. Raises LinAlgError if A is not positive-definite."""
+    check_matrix("linalg.cholesky", A, True)
+    source = adjoint(A) if upper else A
+    L, info = _cholesky_ex(source)
+    _raise_not_positive("linalg.cholesky", info)
+    return adjoint(L) if upper else L
+
+
+@composite
+def torch_cholesky(input, upper=False):
+    """The Cholesky factor, as `torch.cholesky`. Raises LinAlgError if the matrix is not positive-definite."""
+    check_matrix("cholesky", input, True)
+    L, info = _cholesky_ex(adjoint(input) if upper else input)
+    _raise_not_positive("cholesky", info)
+    return adjoint(L) if upper else L
+
+
+@composite
+def cholesky_inverse(L, upper=False):
+    """The inverse of the matrix whose Cholesky factor is given."""
+    check_matrix("cholesky_inverse", L, True)
+    from .linalg_solve import solve_triangular
+    factor = adjoint(triu(L)) if upper else tril(L)
+    identity = L.new_zeros(L.shape) + L.new_ones(L.shape[-1]).diag_embed()
+    inverse = solve_triangular(factor, identity, upper=False)
+    return matmul(adjoint(inverse), inverse)
+
+
+@composite
+def cholesky_solve(B, L, upper=False):
+    """The solution X of A X = B for the Cholesky factor of A."""
+    from .linalg_solve import solve_triangular
+    if B.ndim < 2:
+        raise RuntimeError(f"b should have at least 2 dimensions, but has {B.ndim} dimensions instead")
+    if L.ndim < 2:
+        raise RuntimeError(f"u should have at least 2 dimensions, but has {L.ndim} dimensions instead")
+    if L.shape[-1] != L.shape[-2]:
+        raise RuntimeError(f"A must be batches of square matrices, but they are {L.shape[-2]} by {L.shape[-1]} matrices")
+    if B.shape[-2] != L.shape[-1]:
+        raise RuntimeError(f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by "
+                           f"{L.shape[-1]} but each b matrix is {B.shape[-2]} by {B.shape[-1]}")
+    factor = adjoint(triu(L)) if upper else tril(L)
+    return solve_triangular(adjoint(factor), solve_triangular(factor, B, upper=False), upper=True)
+
+
+# ----- LU -----
+
+
+def lu_steps(matrix, pivot):
+    """Return LU packed, pivots counted from 1, and 0 or the first zero pivot (Golub & Van Loan, 3.4)."""
+    work = matrix.copy()
+    rows, columns = work.shape
+    count = min(rows, columns)
+    pivots = np.arange(1, count + 1, dtype=np.int32)
+    info = 0
+    for k in range(count):
+        if pivot:
+            at = k + int(np.argmax(np.abs(work[k:, k])))
+            pivots[k] = at + 1
+            if at != k:
+                work[[k, at]] = work[[at, k]]
+        if work[k, k] == 0:
+            info = info or k + 1
+            continue
+        work[k + 1:, k] /= work[k, k]
+        work[k + 1:, k + 1:] -= np.outer(work[k + 1:, k], work[k, k + 1:])
+    return work, pivots, np.int32(info)
+
+
+@primitive(returns=LuFactorEx, name="linalg_lu_factor_ex")
+def _lu_factor_ex(A: mx.array, pivot=True) -> mx.array:
+    """LU packed, the pivots and an error code."""
+    batch = tuple(A.shape[:-2])
+    count = min(A.shape[-2:])
+    if A.size == 0:
+        return A, mx.zeros((*batch, count), mx.int32), mx.zeros(batch, mx.int32)
+    if pivot and A.dtype != mx.complex64 and A.shape[-1] == A.shape[-2]:
+        with mx.stream(mx.cpu):
+            packed, order = mx.linalg.lu_factor(A)
+            diagonal = mx.diagonal(packed, 0, -2, -1)
+            zero = diagonal == 0
+            first = mx.argmax(zero, axis=-1).astype(mx.int32) + 1
+            info = mx.where(mx.any(zero, axis=-1), first, mx.zeros_like(first))
+            return packed, order.astype(mx.int32) + 1, info
+    host = to_numpy(A, "linalg.lu_factor")
+    packed, pivots, info = each(lambda m: lu_steps(m, pivot), host, batch=batch)
+    return from_numpy(packed), from_numpy(pivots), from_numpy(info)
+
+
+def lu_rule(gL, gU, P, L, U):
+    """The gradient of P L U = A from those of L and U; rectangular matrices split off their square part."""
+    from .linalg_solve import solve_triangular
+    rows, columns = L.shape[-2], U.shape[-1]
+    k = min(rows, columns)
+    gL = L.new_zeros(L.shape) if gL is None else gL
+    gU = U.new_zeros(U.shape) if gU is None else gU
+    L1, U1 = narrow(L, -2, 0, k), narrow(U, -1, 0, k)
+    gL1, gU1 = narrow(gL, -2, 0, k), narrow(gU, -1, 0, k)
+    lower = matmul(adjoint(L1), gL1)
+    upper = matmul(gU1, adjoint(U1))
+    parts = []
+    if columns > k:
+        gU2 = narrow(gU, -1, k, columns - k)
+        lower = lower - matmul(gU2, adjoint(narrow(U, -1, k, columns - k)))
+    if rows > k:
+        gL2 = narrow(gL, -2, k, rows - k)
+        upper = upper - matmul(adjoint(narrow(L, -2, k, rows - k)), gL2)
+    inner = tril(lower, -1) + triu(upper)
+    left = solve_triangular(adjoint(L1), inner, upper=True, unitriangular=True)
+    parts = solve_triangular(adjoint(U1), left, upper=False, left=False)
+    if columns > k:
+        parts = cat([parts, solve_triangular(adjoint(L1), gU2, upper=True, unitriangular=True)], -1)
+    if rows > k:
+        below = solve_triangular(adjoint(U1), gL2, upper=False, left=False)
+        parts = cat([parts, below], -2)
+    return parts if P is None else matmul(P, parts)
+
+
+def _lu_factor_rule(grad, LU, pivots, pivot):
+    if grad is None:
+        return None
+    P, L, U = lu_unpack(LU, pivots)
+    k = min(LU.shape[-2:])
+    return lu_rule(tril(narrow(grad, -1, 0, k), -1), triu(narrow(grad, -2, 0, k)), P if pivot else None, L, U)
+
+
+_lu_factor_ex.gradients(A=_lu_factor_rule)
+
+
+@composite
+def lu_factor_ex(A, *, pivot=True, check_errors=False):
+    """LU packed in one matrix, the pivots and an error code."""
+    check_matrix("torch.lu_factor_ex", A)
+    result = _lu_factor_ex(A, pivot)
+    if check_errors:
+        raise_first("torch.linalg.lu_factor_ex", np.asarray(result.info._read()), _zero_pivot)
+    return result
+
+
+def _zero_pivot(k):
+    return (f"U[{k},{k}] is zero and using it on lu_solve would result in a division by zero. If you still want to perform "
+            "the factorization, consider calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)")
+
+
+@composite
+def lu_factor(A, *, pivot=True):
+    """LU packed in one matrix, and the pivots. Raises LinAlgError for a singular matrix."""
+    check_matrix("torch.lu_factor", A)
+    LU, pivots, info = _lu_factor_ex(A, pivot)
+    if not is_traced(info._read()):
+        raise_first("torch.linalg.lu_factor", np.asarray(info._read()), _zero_pivot)
+    return LuFactor(LU, pivots)
+
+
+@composite
+def lu(A, *, pivot=True):
+    """The factors P, L and U with A = P L U."""
+    check_matrix("linalg.lu", A)
+    LU, pivots, _ = _lu_factor_ex(A, pivot)
+    P, L, U = lu_unpack(LU, pivots, unpack_pivots=pivot)
+    return Lu(P if pivot else A.new_zeros(0), L, U)
+
+
+@primitive(differentiable=False, name="lu_permutation")
+def _permutation(pivots: mx.array, rows) -> mx.array:
+    """The permutation matrix of LAPACK's row exchanges."""
+    host = to_numpy(pivots, "lu_unpack").astype(np.int64) - 1
+    batch = host.shape[:-1]
+    order = np.broadcast_to(np.arange(rows), (*batch, rows)).copy().reshape(-1, rows)
+    for row, exchanges in zip(order, host.reshape(-1, host.shape[-1]) if host.size else ()):
+        for k, at in enumerate(exchanges):
+            row[k], row[at] = row[at], row[k]
+    matrix = np.zeros((order.shape[0], rows, rows), np.float32)
+    for i, row in enumerate(order):
+        matrix[i, row, np.arange(rows)] = 1
+    return from_numpy(matrix.reshape((*batch, rows, rows)))
+
+
+@composite
+def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
+    """The factors P, L and U from LU packed and its pivots."""
+    check_dtype("torch.lu_unpack", LU_data)
+    if unpack_pivots and LU_pivots.dtype.name != "int32":
+        raise RuntimeError("torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.\nNote: "
+                           "this function is intended to be used with the output produced by torch.linalg.lu_factor")
+    rows, columns = LU_data.shape[-2:]
+    k = min(rows, columns)
+    if unpack_data:
+        L = tril(narrow(LU_data, -1, 0, k), -1) + LU_data.new_ones(k).diag_embed() if rows == k else \
+            tril(narrow(LU_data, -1, 0, k), -1) + _eye(LU_data, rows, k)
+        U = triu(narrow(LU_data, -2, 0, k))
+    else:
+        L = U = LU_data.new_zeros(0)
+    P = _permutation(LU_pivots, rows).to(LU_data.dtype) if unpack_pivots else LU_data.new_zeros(0)
+    return LuUnpack(P, L, U)
+
+
+def _eye(like, rows, columns):
+    from .creation import eye
+    return eye(rows, columns, dtype=like.dtype, device=like.device)
+
+
+@composite
+def torch_lu(A, pivot=True, get_infos=False, out=None):
+    """LU packed and pivots, as `torch.lu` (and an error code with `get_infos`)."""
+    LU, pivots, info = _lu_factor_ex(A, pivot)
+    return (LU, pivots, info) if get_infos else (LU, pivots)
+
+
+# ----- QR -----
+
+
+@primitive(returns=Qr, name="linalg_qr")
+def _qr(A: mx.array, mode) -> mx.array:
+    """Q and R."""
+    if is_traced(A) and mode == "reduced":
+        with mx.stream(mx.cpu):
+            return mx.linalg.qr(A)
+    host = to_numpy(A, "linalg.qr")
+    rows, columns = host.shape[-2:]
+    k = min(rows, columns)
+    batch = host.shape[:-2]
+    if host.size == 0:
+        width = rows if mode == "complete" else k
+        q = np.broadcast_to(np.eye(rows, width, dtype=host.dtype), (*batch, rows, width)).copy()
+        r = np.zeros((*batch, width, columns), host.dtype)
+        return from_numpy(np.zeros(0, host.dtype) if mode == "r" else q), from_numpy(r)
+    if mode == "r":
+        return from_numpy(np.zeros(0, host.dtype)), from_numpy(np.linalg.qr(host, "r"))
+    q, r = np.linalg.qr(host, mode)
+    return from_numpy(q), from_numpy(r)
+
+
+def _qr_rule(grads, Q, R, mode, A_shape):
+    """gA = [gQ + Q copyltu(R gRᴴ - gQᴴ Q)] R⁻ᴴ (Seeger et al., 2017); a wide A splits off its square part."""
+    from .linalg_solve import solve_triangular
+    gQ, gR = grads
+    if gQ is None and gR is None:
+        return None
+    rows, columns = A_shape[-2:]
+    if mode == "r":
+        raise RuntimeError("The derivative of linalg.qr depends on Q, which is not computed when mode='r'. Please use "
+                           "linalg.qr(A, mode='reduced') if you are going to require gradients.")
+    if mode == "complete" and rows > columns:
+        raise RuntimeError("The QR decomposition is not differentiable when mode='complete' and nrows > ncols")
+    gQ = Q.new_zeros(Q.shape) if gQ is None else gQ
+    gR = R.new_zeros(R.shape) if gR is None else gR
+    if rows >= columns:
+        return _qr_square(gQ, gR, Q, R, solve_triangular)
+    U, V = narrow(R, -1, 0, rows), narrow(R, -1, rows, columns - rows)
+    gU, gV = narrow(gR, -1, 0, rows), narrow(gR, -1, rows, columns - rows)
+    Y = matmul(Q, V)
+    gX = _qr_square(gQ + matmul(Y, adjoint(gV)), gU, Q, U, solve_triangular)
+    return cat([gX, matmul(Q, gV)], -1)
+
+
+def _qr_square(gQ, gR, Q, R, solve_triangular):
+    inner = matmul(R, adjoint(gR)) - matmul(adjoint(gQ), Q)
+    lower = tril(inner, -1)
+    diagonal = inner.diagonal(0, -2, -1)
+    symmetric = lower + adjoint(lower) + real(diagonal).to(inner.dtype).diag_embed()
+    return solve_triangular(adjoint(R), gQ + matmul(Q, symmetric), upper=False, left=False)
+
+
+_qr.gradients(A=_qr_rule)
+
+
+@composite
+def qr(A, mode="reduced"):
+    """Q and R with A = Q R; `mode`: "reduced", "complete", or "r" (R alone)."""
+    check_matrix("linalg.qr", A)
+    if mode not in ("reduced", "complete", "r"):
+        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or "
+                           "'complete'")
+    return _qr(A, mode)
+
+
+@composite
+def torch_qr(input, some=True):
+    """Q and R, as `torch.qr`."""
+    if input.ndim < 2:
+        raise RuntimeError(f"qr input should have at least 2 dimensions, but has {input.ndim} dimensions instead")
+    return QrOld(*_qr(input, "reduced" if some else "complete"))
+
+
+@primitive(returns=Geqrf, differentiable=False)
+def geqrf(input: mx.array) -> mx.array:
+    """R above, and below the diagonal the Householder vectors, whose factors are `tau`."""
+    if input.ndim < 2:
+        raise RuntimeError("torch.geqrf: input must have at least 2 dimensions.")
+    host = to_numpy(input, "geqrf")
+    k = min(host.shape[-2:])
+    if host.size == 0:
+        return input, mx.zeros((*host.shape[:-2], k), input.dtype)
+    packed, tau = np.linalg.qr(host, "raw")
+    return from_numpy(np.swapaxes(packed, -1, -2), input.dtype), from_numpy(tau, input.dtype)
+
+
+@composite
+def householder_product(input, tau):
+    """The first columns of the product of the Householder reflections packed in A and `tau`."""
+    A = input
+    check_reflections("torch.linalg.householder_product", A, tau)
+    rows, columns = A.shape[-2:]
+    Q = _eye(A, rows, columns).expand(A.shape)
+    return _reflect(A, tau, Q, False, True)
+
+
+def check_reflections(name, A, tau):
+    """Raise RuntimeError unless `tau` belongs to the reflections packed in A."""
+    if A.ndim < 2:
+        raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
+    if A.shape[-2] < A.shape[-1]:
+        raise RuntimeError(f"{name}: input.shape[-2] must be greater than or equal to input.shape[-1]")
+    if A.shape[-1] < tau.shape[-1]:
+        raise RuntimeError(f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]")
+    if A.ndim - tau.ndim != 1:
+        raise RuntimeError(f"{name}: Expected tau to have one dimension less than input, but got tau.ndim equal to "
+                           f"{tau.ndim} and input.ndim is equal to {A.ndim}")
+    if A.ndim > 2 and A.shape[:-2] != tau.shape[:-1]:
+        raise RuntimeError(f"{name}: Expected batch dimensions of tau to be equal to input.shape[:-2], but got "
+                           f"{list(tau.shape[:-1])}")
+    if A.dtype is not tau.dtype:
+        raise RuntimeError(f"{name}: tau dtype {tau.dtype.name} does not match input dtype {A.dtype.name}")
+
+
+def _reflect(A, tau, matrix, transpose, left):
+    """Multiply `matrix` by the reflections (or the adjoint of their product), from the left or right."""
+    rows = A.shape[-2]
+    steps = range(tau.shape[-1])
+    forward = transpose == left
+    for k in steps if forward else reversed(steps):
+        tail = narrow(A.select(-1, k), -1, k + 1, rows - k - 1)
+        zeros = A.new_zeros((*A.shape[:-2], k))
+        one = A.new_ones((*A.shape[:-2], 1))
+        v = cat([zeros, one, tail], -1).unsqueeze(-1)
+        factor = tau.select(-1, k).unsqueeze(-1).unsqueeze(-1)
+        factor = conj(factor) if transpose else factor
+        if left:
+            matrix = matrix - factor * matmul(v, matmul(adjoint(v), matrix))
+        else:
+            matrix = matrix - factor * matmul(matmul(matrix, v), adjoint(v))
+    return matrix
+
+
+@composite
+def ormqr(input, tau, other, left=True, transpose=False):
+    """`other` times Q (or Qᴴ with `transpose`), Q the product of the reflections packed in `input` and `tau`."""
+    check_dtype("torch.ormqr", input)
+    if input.ndim < 2 or other.ndim < 2:
+        raise RuntimeError("torch.ormqr: input must have at least 2 dimensions.")
+    side = -2 if left else -1
+    if other.shape[side] < tau.shape[-1]:
+        raise RuntimeError(f"torch.ormqr: other.shape[{side}] must be greater than or equal to tau.shape[-1]")
+    if other.shape[side] != input.shape[-2]:
+        raise RuntimeError(f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2]")
+    if tau.shape[-1] > input.shape[-1]:
+        raise RuntimeError("torch.ormqr: tau.shape[-1] must be less than or equal to input.shape[-1]")
+    if input.ndim - tau.ndim != 1 or input.ndim != other.ndim:
+        raise RuntimeError("torch.ormqr: Expected other to have the same number of dimensions as input, and tau one less")
+    if input.dtype is not tau.dtype or input.dtype is not other.dtype:
+        raise RuntimeError("torch.ormqr: Expected input and tau to have the same dtype, and other too")
+    return _reflect(input, tau, other, transpose, left)
+
+
+# ----- LDL -----
+
+
+def ldl_steps(matrix, hermitian):
+    """Bunch-Kaufman pivoting on the lower triangle; pivots as LAPACK packs them (Golub & Van Loan, 4.4)."""
+    n = matrix.shape[0]
+    A = np.tril(matrix).copy()
+    conjugate = np.conj if hermitian else (lambda x: x)
+    full = A + conjugate(np.tril(A, -1)).T
+    if hermitian:
+        np.fill_diagonal(full, np.real(np.diag(full)))
+    pivots = np.zeros(n, np.int32)
+    alpha = (1 + 17**0.5) / 8
+    packed = np.zeros_like(A)
+    k, info = 0, 0
+    while k < n:
+        size = 1
+        swap = k
+        column = np.abs(full[k + 1:, k])
+        largest = column.max(initial=0)
+        own = abs(full[k, k])
+        if max(own, largest) == 0:
+            info = info or k + 1
+        elif own < alpha * largest:
+            r = k + 1 + int(column.argmax())
+            row = np.abs(full[r, k:])
+            row[r - k] = 0
+            sigma = row.max()
+            if own * sigma >= alpha * largest**2:
+                pass
+            elif abs(full[r, r]) >= alpha * sigma:
+                swap = r
+            else:
+                size, swap = 2, r
+        at = k + size - 1
+        if swap != at:
+            order = np.arange(n)
+            order[[at, swap]] = order[[swap, at]]
+            full = full[order][:, order]
+            packed[[at, swap], :k] = packed[[swap, at], :k]
+        block = full[k:k + size, k:k + size]
+        rest = slice(k + size, n)
+        if not (size == 1 and block[0, 0] == 0):
+            factors = np.linalg.solve(block.T, full[rest, k:k + size].T).T
+            packed[rest, k:k + size] = factors
+            full[rest, rest] -= factors @ full[k:k + size, rest]
+        packed[k:k + size, k:k + size] = np.tril(block)
+        pivots[k:k + size] = swap + 1 if size == 1 else -(swap + 1)
+        k += size
+    return packed, pivots, np.int32(info)
+
+
+@primitive(returns=LdlFactorEx, differentiable=False, name="linalg_ldl_factor_ex")
+def _ldl_factor_ex(A: mx.array, hermitian=False) -> mx.array:
+    """L and D packed, the pivots and an error code."""
+    host = to_numpy(A, "linalg.ldl_factor")
+    batch = host.shape[:-2]
+    if host.size == 0:
+        return A, mx.zeros(host.shape[:-1], mx.int32), mx.zeros(batch, mx.int32)
+    packed, pivots, info = each(lambda m: ldl_steps(m, hermitian), host, batch=batch)
+    return from_numpy(packed, A.dtype), from_numpy(pivots), from_numpy(info)
+
+
+@composite
+def ldl_factor_ex(A, *, hermitian=False, check_errors=False):
+    """L and D packed in one matrix, the pivots and an error code, of a symmetric or Hermitian matrix."""
+    check_matrix("torch.linalg.ldl_factor_ex", A, True)
+    result = _ldl_factor_ex(A, hermitian)
+    if check_errors:
+        raise_first("torch.linalg.ldl_factor_ex", np.asarray(result.info._read()), _zero_d)
+    return result
+
+
+def _zero_d(k):
+    return (f"D[{k},{k}] is zero and using it on ldl_solve would result in a division by zero. If you still want to perform "
+            "the factorization, consider calling linalg.ldl_factor_ex")
+
+
+@composite
+def ldl_factor(A, *, hermitian=False):
+    """L and D packed in one matrix, and the pivots. Raises LinAlgError if D is singular."""
+    check_matrix("torch.linalg.ldl_factor", A, True)
+    LD, pivots, info = _ldl_factor_ex(A, hermitian)
+    raise_first("torch.linalg.ldl_factor", np.asarray(info._read()), _zero_d)
+    return LdlFactor(LD, pivots)
+
+
+def ldl_solve_steps(packed, pivots, B, hermitian):
+    """Undo the exchanges and the factors one after the other."""
+    n = packed.shape[0]
+    X = B.copy()
+    conjugate = np.conj if hermitian else (lambda x: x)
+    blocks, k = [], 0
+    while k < n:
+        size = 1 if pivots[k] > 0 else 2
+        blocks.append((k, size))
+        k += size
+    for k, size in blocks:
+        at, swap = k + size - 1, abs(int(pivots[k])) - 1
+        if swap != at:
+            X[[at, swap]] = X[[swap, at]]
+        X[k + size:] -= packed[k + size:, k:k + size] @ X[k:k + size]
+    for k, size in blocks:
+        D = packed[k:k + size, k:k + size]
+        D = np.tril(D) + conjugate(np.tril(D, -1)).T
+        X[k:k + size] = np.linalg.solve(D, X[k:k + size])
+    for k, size in reversed(blocks):
+        X[k:k + size] -= conjugate(packed[k + size:, k:k + size]).T @ X[k + size:]
+        at, swap = k + size - 1, abs(int(pivots[k])) - 1
+        if swap != at:
+            X[[at, swap]] = X[[swap, at]]
+    return (X,)
+
+
+@primitive(differentiable=False, name="linalg_ldl_solve")
+def ldl_solve(LD: mx.array, pivots: mx.array, B: mx.array, *, hermitian=False) -> mx.array:
+    """The solution X of A X = B from the factors of `ldl_factor`."""
+    if LD.ndim < 2 or LD.shape[-1] != LD.shape[-2]:
+        raise RuntimeError("torch.linalg.ldl_solve: A must be batches of square matrices")
+    if B.ndim < 2:
+        raise RuntimeError("torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has "
+                           f"{B.ndim} dimensions instead")
+    if tuple(pivots.shape) != tuple(LD.shape[:-1]):
+        raise RuntimeError(f"torch.linalg.ldl_solve: Expected LD.shape[:-1] and pivots.shape to be the same, but got pivots "
+                           f"with shape {list(pivots.shape)} instead")
+    if LD.dtype != B.dtype:
+        raise RuntimeError("torch.linalg.ldl_solve: LD and b must have the same dtype")
+    if B.shape[-2] != LD.shape[-1]:
+        raise RuntimeError(f"torch.linalg.ldl_solve: Incompatible shapes of A and B for the equation AX = B "
+                           f"({LD.shape[-2]}x{LD.shape[-1]} and {B.shape[-2]}x{B.shape[-1]})")
+    packed, exchanges, right = (to_numpy(a, "linalg.ldl_solve") for a in (LD, pivots, B))
+    batch = np.broadcast_shapes(packed.shape[:-2], right.shape[:-2])
+    if right.size == 0 or packed.size == 0:
+        return mx.zeros((*batch, *right.shape[-2:]), B.dtype)
+    packed = np.broadcast_to(packed, (*batch, *packed.shape[-2:]))
+    exchanges = np.broadcast_to(exchanges, (*batch, exchanges.shape[-1]))
+    right = np.broadcast_to(right, (*batch, *right.shape[-2:]))
+    made, = each(lambda m, p, b: ldl_solve_steps(m, p, b, hermitian), packed, exchanges, right, batch=batch)
+    return from_numpy(made, B.dtype)
