@@ -148,6 +148,12 @@ def kaiser_window(
     )
 
 
-__all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"]
-METHODS = {}
+FUNCTIONS = {
+    "bartlett_window": bartlett_window,
+    "blackman_window": blackman_window,
+    "hamming_window": hamming_window,
+    "hann_window": hann_window,
+    "kaiser_window": kaiser_window,
+}
+METHODS: dict = {}
 INPLACE = ()
