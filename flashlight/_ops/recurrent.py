@@ -48,19 +48,20 @@ def _lstm_scan_backward(
     output: mx.array,
     gates: mx.array,
     cells: mx.array,
+    squashed: mx.array,
     batch_sizes: tuple,
     reverse: bool,
 ) -> list:
     return kernels.lstm_gradient(
         grad_output, grad_hidden, grad_cell, hidden, cell, weight_hh, weight_hr,
-        output, gates, cells, batch_sizes, reverse,
+        output, gates, cells, squashed, batch_sizes, reverse,
     )  # fmt: skip
 
 
 def _lstm_gradient(
     grads, projected, hidden, cell, weight_hh, weight_hr, batch_sizes, reverse, results
 ):
-    output, last_hidden, last_cell, gates, cells = results
+    output, last_hidden, last_cell, *kept = results
     grads = _defined(grads[:3], (output, last_hidden, last_cell))
     inputs = [projected, hidden, cell, weight_hh, weight_hr]
     if local.grad_enabled:
@@ -68,7 +69,7 @@ def _lstm_gradient(
         return _differentiable_gradient(
             lambda *given: kernels.lstm_scan(*given, batch_sizes, reverse, False)[:3], inputs, grads
         )
-    return _lstm_scan_backward(*grads, *inputs[1:], output, gates, cells, batch_sizes, reverse)
+    return _lstm_scan_backward(*grads, *inputs[1:], output, *kept, batch_sizes, reverse)
 
 
 _lstm_scan.joint_gradient(_lstm_gradient)
@@ -316,7 +317,7 @@ def rnn_relu(*args, **kwargs):
 
 @primitive(promote=SAME, many=True)
 def _lstm_cell(gates: mx.array, cell: mx.array) -> list:
-    return list(kernels.lstm_cell(gates, cell)[:2])
+    return list(kernels.lstm_cell(gates, cell))
 
 
 @primitive(promote=SAME)

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.attention.bias
 import torch.nn.utils.prune
 
 import flashlight
+import flashlight.nn.attention.bias
 
 
 def same(program: Callable, rtol: float = 1e-4, atol: float = 1e-6) -> None:
@@ -33,7 +35,7 @@ def raised(call: Callable) -> tuple[str, str]:
     try:
         call()
     except Exception as error:
-        return type(error).__name__, str(error)
+        return type(error).__name__, str(error).replace("flashlight.", "torch.")
     return "nothing", ""
 
 
@@ -42,7 +44,8 @@ def warned(call: Callable) -> list[tuple[str, str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()
-    return [(each.category.__name__, str(each.message)) for each in caught]
+    return [(each.category.__name__, str(each.message).replace("flashlight.", "torch."))
+            for each in caught]
 
 
 def _result(program: Callable, library: Any) -> Any:
