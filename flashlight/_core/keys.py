@@ -80,10 +80,17 @@ class TraceKeys:
 
     def __init__(self) -> None:
         self._replayed = _Replayed()
+        self._lost = 0
 
     def active(self) -> bool:
         """Tell whether a trace is being made that has a random state."""
-        return is_traced(mx.random.state[0])
+        try:
+            return is_traced(mx.random.state[0])
+        except RuntimeError:
+            # A trace that failed has left its placeholder behind: start a new state.
+            self._lost += 1
+            mx.random.seed(_mix(self._lost))
+            return False
 
     def current(self) -> mx.array:
         """Return the key from which the next draw's is made."""

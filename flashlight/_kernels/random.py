@@ -71,10 +71,14 @@ def integers(key: mx.array, shape, dtype: mx.Dtype, low: int, high: int) -> mx.a
     span = high - low
     if span < 1 << 28:
         words = _words(key, math.prod(shape)).reshape(shape)
-        values = (words % mx.array(span, mx.uint32)).astype(mx.int64)
+        words = (words % mx.array(span, mx.uint32)).astype(mx.uint64)
     else:
-        values = (_words64(key, shape) % mx.array(np.uint64(span), mx.uint64)).astype(mx.int64)
-    return (values + low).astype(dtype)
+        words = _words64(key, shape)
+        if span < 1 << 64:
+            words = words % mx.array(np.uint64(span), mx.uint64)
+    # Unsigned, so that sums past the largest int64 wrap round to the negative numbers meant.
+    words = words + mx.array(np.uint64(low % (1 << 64)), mx.uint64)
+    return words.astype(mx.int64).astype(dtype)
 
 
 def permutation(key: mx.array, n: int) -> mx.array:
@@ -170,9 +174,7 @@ def poisson(key: mx.array, rates: mx.array) -> mx.array:
     dtype, shape = rates.dtype, rates.shape
     inverse_key, u_key, v_key = mx.random.split(key, 3)
     small = mx.minimum(rates, 10)
-    few = _invert(
-        unit(inverse_key, shape, dtype), mx.exp(-small), lambda k: small / k, _STEPS_OF_MEAN_10
-    )
+    few = _invert(unit(inverse_key, shape, dtype), mx.exp(-small), small / _steps(small))
 
     rate = mx.maximum(rates, 10)
     b = 0.931 + 2.53 * mx.sqrt(rate)
@@ -197,11 +199,11 @@ def binomial(key: mx.array, counts: mx.array, probabilities: mx.array) -> mx.arr
 
     n_few, p_few = mx.where(by_inverse, n, 1), mx.where(by_inverse, p, 0.25)
     odds = p_few / (1 - p_few)
+    steps = _steps(odds)
     few = _invert(
         unit(inverse_key, shape, dtype),
         mx.exp(n_few * mx.log1p(-p_few)),
-        lambda k: odds * mx.maximum(n_few - k + 1, 0) / k,
-        _STEPS_OF_MEAN_10,
+        odds * mx.maximum(n_few - steps + 1, 0) / steps,
     )
 
     n_many, p_many = mx.where(by_inverse, 100, n), mx.where(by_inverse, 0.5, p)
@@ -225,14 +227,19 @@ def binomial(key: mx.array, counts: mx.array, probabilities: mx.array) -> mx.arr
 _STEPS_OF_MEAN_10 = 34
 
 
-def _invert(u: mx.array, mass: mx.array, ratio, steps: int) -> mx.array:
-    """The number of values whose distribution function is at most `u`."""
-    total, found = mass, mx.zeros_like(u)
-    for k in range(1, steps + 1):
-        found = found + (u >= total).astype(u.dtype)
-        mass = mass * ratio(k)
-        total = total + mass
-    return found
+def _invert(u: mx.array, mass: mx.array, ratios: mx.array) -> mx.array:
+    """The number of values whose distribution function is at most `u`.
+
+    `mass` is the probability of 0, `ratios[k - 1]` that of k against k - 1.
+    """
+    masses = mx.concatenate([mass[None], mass * mx.cumprod(ratios, axis=0)])
+    return (u >= mx.cumsum(masses, axis=0)).sum(axis=0).astype(u.dtype)
+
+
+def _steps(like: mx.array) -> mx.array:
+    """1, 2, … along a new first axis."""
+    count = mx.arange(1, _STEPS_OF_MEAN_10 + 1).astype(like.dtype)
+    return count.reshape(-1, *[1] * like.ndim)
 
 
 def _transformed(u_key, v_key, shape, a, b, shift) -> tuple[mx.array, mx.array, mx.array]:

@@ -334,12 +334,14 @@ def _range_from(kind: dtype, low: int) -> tuple[int, int]:
         top = 1 if kind is bool_ else -1 if kind is uint64 else iinfo(kind).max
     if kind is uint64:
         raise RuntimeError("to - 1 is out of bounds for long unsigned int")
-    _check_in_range(kind, low, max(low, top))
-    if low > top:
-        raise RuntimeError(
-            "random_ expects 'from' casted to dtype to be less than or equal to 'to_inc' casted to "
-            f"dtype, but got from={low} > to_inc={top}"
-        )
+    if low > top and (kind not in FLOATING or low <= finfo(kind).max):
+        if kind in FLOATING:
+            raise RuntimeError(
+                "random_ expects 'from' casted to dtype to be less than or equal to 'to_inc' "
+                f"casted to dtype, but got from={low} > to_inc={top}"
+            )
+        raise RuntimeError(f"from is out of bounds for {_C_NAME[kind.name]}")
+    _check_in_range(kind, low, top)
     return low, top + 1
 
 
