@@ -37,8 +37,7 @@ def scan(
             states = tuple(state[:wanted] for state in states)
         elif wanted > rows:
             states = tuple(
-                mx.concatenate([state, first[rows:wanted]])
-                for state, first in zip(states, initial)
+                mx.concatenate([state, first[rows:wanted]]) for state, first in zip(states, initial)
             )
         rows = wanted
         states, outputs[time] = step(time, states)
@@ -207,9 +206,7 @@ def gru_scan(projected, hidden, weight_hh, bias_hh, batch_sizes, reverse, keep):
     return [mx.concatenate(output), hidden, gates]
 
 
-def gru_gradient(
-    grad_output, grad_hidden, hidden, weight_hh, output, gates, batch_sizes, reverse
-):
+def gru_gradient(grad_output, grad_hidden, hidden, weight_hh, output, gates, batch_sizes, reverse):
     """Return the gradients of `projected`, the state, the weight and its bias."""
     before = previous_states(output, hidden, batch_sizes, reverse)
     reset, update, candidate, from_hidden = mx.split(gates, 4, axis=-1)
@@ -253,9 +250,7 @@ def rnn_scan(projected, hidden, weight_hh, batch_sizes, reverse, relu):
     return [mx.concatenate(outputs), hidden]
 
 
-def rnn_gradient(
-    grad_output, grad_hidden, hidden, weight_hh, output, batch_sizes, reverse, relu
-):
+def rnn_gradient(grad_output, grad_hidden, hidden, weight_hh, output, batch_sizes, reverse, relu):
     """Return the gradients of `projected`, the state and the weight."""
     slope = (output > 0).astype(output.dtype) if relu else 1 - output * output
     slope_steps = split_steps(slope, batch_sizes)

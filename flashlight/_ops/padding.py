@@ -159,8 +159,7 @@ def _check_pad_with_itself(input, padding: tuple, mode: str) -> None:
             )
         if size + sum(pair) < 1:
             raise RuntimeError(
-                f"input (length {size}) is too small. Calculated output length: "
-                f"{size + sum(pair)}"
+                f"input (length {size}) is too small. Calculated output length: {size + sum(pair)}"
             )
 
 

@@ -104,9 +104,7 @@ def _gru_scan_backward(
     )
 
 
-def _gru_gradient(
-    grads, projected, hidden, weight_hh, bias_hh, batch_sizes, reverse, results
-):
+def _gru_gradient(grads, projected, hidden, weight_hh, bias_hh, batch_sizes, reverse, results):
     output, last_hidden, gates = results
     grads = _defined(grads[:2], (output, last_hidden))
     inputs = [projected, hidden, weight_hh, bias_hh]
@@ -167,9 +165,7 @@ _vector_jacobian = Operation(vector_jacobian, many=True, name="automatic_gradien
 
 def _defined(grads, results) -> list:
     """Replace undefined gradients by zeros."""
-    return [
-        result.detach() * 0 if grad is None else grad for grad, result in zip(grads, results)
-    ]
+    return [result.detach() * 0 if grad is None else grad for grad, result in zip(grads, results)]
 
 
 def _differentiable_gradient(compute, inputs: list, grads: list) -> tuple:
@@ -265,9 +261,7 @@ def lstm(*args, **kwargs):
         weight_hr = rest[-1] if len(rest) in (1, 3) else None
         projected = linear(rows, weight_ih, bias)
         keep = _needs_gradient(projected, *states, weight_hh, weight_hr)
-        return _lstm_scan(
-            projected, *states, weight_hh, weight_hr, batch_sizes, reverse, keep
-        )[:3]
+        return _lstm_scan(projected, *states, weight_hh, weight_hr, batch_sizes, reverse, keep)[:3]
 
     return _layers(values, run)
 
@@ -328,8 +322,7 @@ def _gru_cell(from_input: mx.array, from_hidden: mx.array, hidden: mx.array) -> 
 def _check_cell(input: Tensor, states, weight_ih: Tensor, weight_hh: Tensor) -> None:
     if input.shape[1] != weight_ih.shape[1]:
         raise RuntimeError(
-            f"input has inconsistent input_size: got {input.shape[1]} expected "
-            f"{weight_ih.shape[1]}"
+            f"input has inconsistent input_size: got {input.shape[1]} expected {weight_ih.shape[1]}"
         )
     for index, state in enumerate(states):
         if input.shape[0] != state.shape[0]:

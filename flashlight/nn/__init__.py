@@ -1,5 +1,5 @@
 """Layers, losses and tools for neural networks."""
-# ruff: noqa: F401, F403  The imports are what this package is.
+# ruff: noqa: F403  The imports are what this package is.
 
 from __future__ import annotations
 

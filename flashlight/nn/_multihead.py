@@ -201,9 +201,7 @@ def multi_head_attention_forward(
             raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
         q, k, v = _in_projection_packed(query, key, value, in_proj_weight, in_proj_bias)
     else:
-        _same_shapes(
-            "key's sequence and batch dims", key.shape[:2], "value's", value.shape[:2]
-        )
+        _same_shapes("key's sequence and batch dims", key.shape[:2], "value's", value.shape[:2])
         weights = {"q": q_proj_weight, "k": k_proj_weight, "v": v_proj_weight}
         for name, weight in weights.items():
             if weight is None:
@@ -256,8 +254,10 @@ def multi_head_attention_forward(
         shape = (batch, num_heads, -1, head_dim)
         if attn_mask is not None:
             single = attn_mask.size(0) == 1
-            attn_mask = attn_mask.unsqueeze(0) if single else attn_mask.reshape(
-                batch, num_heads, -1, source
+            attn_mask = (
+                attn_mask.unsqueeze(0)
+                if single
+                else attn_mask.reshape(batch, num_heads, -1, source)
             )
         output = scaled_dot_product_attention(
             q.reshape(shape), k.reshape(shape), v.reshape(shape), attn_mask, dropout_p, is_causal
@@ -285,9 +285,7 @@ def _same_shapes(name: str, found: Shape, other_name: str, other: Shape) -> None
         raise AssertionError(f"{name} {found} {verb} not match {other_name} {other}")
 
 
-def _checked_attn_mask(
-    mask: Tensor | None, heads: int, length: int, source: int
-) -> Tensor | None:
+def _checked_attn_mask(mask: Tensor | None, heads: int, length: int, source: int) -> Tensor | None:
     """Return the mask with a dimension for heads; RuntimeError for other shapes."""
     if mask is None:
         return None

@@ -145,9 +145,7 @@ def linear_cross_entropy(
             f"{input.shape[-1]} and {features}, respectively"
         )
     if linear_bias is not None and tuple(linear_bias.shape) != classes:
-        raise RuntimeError(
-            f"expected linear_bias shape {classes}, got {tuple(linear_bias.shape)}"
-        )
+        raise RuntimeError(f"expected linear_bias shape {classes}, got {tuple(linear_bias.shape)}")
     if len(classes) > 1 and input.dim() == 1:
         raise RuntimeError(
             f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} "

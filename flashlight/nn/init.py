@@ -207,9 +207,7 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
 def _calculate_correct_fan(tensor: Tensor, mode: _FanMode) -> int:
     mode = mode.lower()
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(
-            f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']"
-        )
+        raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
     return _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
 
 
@@ -324,8 +322,7 @@ def _deprecated(function: Callable) -> Callable:
     @functools.wraps(function)
     def deprecated_init(*args, **kwargs):
         warnings.warn(
-            f"`nn.init.{old_name}` is now deprecated in favor of "
-            f"`nn.init.{function.__name__}`.",
+            f"`nn.init.{old_name}` is now deprecated in favor of `nn.init.{function.__name__}`.",
             FutureWarning,
             stacklevel=2,
         )

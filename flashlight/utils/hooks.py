@@ -45,8 +45,9 @@ class RemovableHandle:
         # Without an owner the reference dies at once, which is what a handle of nothing means.
         self.hooks_dict_ref = weakref.ref(OrderedDict() if hooks is None else hooks)
         extra = state[2] if len(state) > 2 else None
-        self.extra_dict_ref = tuple(weakref.ref(OrderedDict() if each is None else each)
-                                    for each in extra or ())
+        self.extra_dict_ref = tuple(
+            weakref.ref(OrderedDict() if each is None else each) for each in extra or ()
+        )
         RemovableHandle.next_id = max(RemovableHandle.next_id, self.id + 1)
 
     def __enter__(self) -> RemovableHandle:

@@ -44,8 +44,10 @@ def warned(call: Callable) -> list[tuple[str, str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()
-    return [(each.category.__name__, str(each.message).replace("flashlight.", "torch."))
-            for each in caught]
+    return [
+        (each.category.__name__, str(each.message).replace("flashlight.", "torch."))
+        for each in caught
+    ]
 
 
 def _result(program: Callable, library: Any) -> Any:
@@ -68,8 +70,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return {name: plain(item) for name, item in zip(value._fields, value)}
     if isinstance(value, (list, tuple)):
-        return type(value)(plain(item) for item in value) if type(value) in (list, tuple) \
+        return (
+            type(value)(plain(item) for item in value)
+            if type(value) in (list, tuple)
             else [plain(item) for item in value]
+        )
     if value is None or isinstance(value, (bool, int, float, str, type(Ellipsis), set)):
         return value
     return str(value).replace("flashlight", "torch")

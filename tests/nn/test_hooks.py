@@ -28,8 +28,11 @@ def test_order_of_forward_hooks():
         handle = torch.nn.modules.module.register_module_forward_pre_hook(
             lambda m, args: calls.append(f"global pre {type(m).__name__}")
         )
-        with handle, torch.nn.modules.module.register_module_forward_hook(
-            lambda m, args, out: calls.append(f"global post {type(m).__name__}")
+        with (
+            handle,
+            torch.nn.modules.module.register_module_forward_hook(
+                lambda m, args, out: calls.append(f"global post {type(m).__name__}")
+            ),
         ):
             model(torch.ones(1, 3))
         model(torch.ones(1, 3))
@@ -180,7 +183,7 @@ def test_backward_hook_of_the_last_operation():
     def program(torch):
         model, calls = torch.nn.Tanh(), []
         model.register_backward_hook(lambda m, gi, go: calls.append((gi, go)))
-        x = (torch.ones(2, requires_grad=True) * 2)
+        x = torch.ones(2, requires_grad=True) * 2
         model(x).sum().backward()
         return calls
 
@@ -191,9 +194,12 @@ def test_global_backward_hooks():
     def program(torch):
         model, calls = small(torch), []
         register = torch.nn.modules.module.register_module_full_backward_hook
-        with register(lambda m, gi, go: calls.append(type(m).__name__)), \
-                torch.nn.modules.module.register_module_full_backward_pre_hook(
-                    lambda m, go: calls.append(f"pre {type(m).__name__}")):
+        with (
+            register(lambda m, gi, go: calls.append(type(m).__name__)),
+            torch.nn.modules.module.register_module_full_backward_pre_hook(
+                lambda m, go: calls.append(f"pre {type(m).__name__}")
+            ),
+        ):
             model(torch.ones(1, 3, requires_grad=True)).sum().backward()
         return calls
 
@@ -209,11 +215,15 @@ def test_registration_hooks():
             seen.append((type(m).__name__, name))
             return torch.nn.Identity() if name == "swapped" else None
 
-        with module.register_module_module_registration_hook(swap), \
-                module.register_module_parameter_registration_hook(
-                    lambda m, name, p: seen.append(("parameter", name))), \
-                module.register_module_buffer_registration_hook(
-                    lambda m, name, b: seen.append(("buffer", name))):
+        with (
+            module.register_module_module_registration_hook(swap),
+            module.register_module_parameter_registration_hook(
+                lambda m, name, p: seen.append(("parameter", name))
+            ),
+            module.register_module_buffer_registration_hook(
+                lambda m, name, b: seen.append(("buffer", name))
+            ),
+        ):
             model = torch.nn.Module()
             model.swapped = torch.nn.Linear(1, 1)
             model.norm = torch.nn.BatchNorm1d(2)

@@ -151,7 +151,13 @@ def test_conversion_keeps_parameters_and_gradients():
         meta = model.to("meta")
         second = [str(p.device) for p in meta.parameters()], weight is model[0].weight
         model.to_empty(device="cpu")
-        return first, dtypes, second, str(model[0].weight.device), raised(lambda: model.to(torch.int32))
+        return (
+            first,
+            dtypes,
+            second,
+            str(model[0].weight.device),
+            raised(lambda: model.to(torch.int32)),
+        )
 
     same(program)
 
@@ -285,9 +291,11 @@ def test_modules_called_with_super_init():
 def test_replicas():
     def program(torch):
         model = torch.nn.Linear(2, 2)
-        first, second = torch.nn.parallel.replicate(model, [0, 1]) if hasattr(
-            torch, "flashlight"
-        ) else (model._replicate_for_data_parallel(), model._replicate_for_data_parallel())
+        first, second = (
+            torch.nn.parallel.replicate(model, [0, 1])
+            if hasattr(torch, "flashlight")
+            else (model._replicate_for_data_parallel(), model._replicate_for_data_parallel())
+        )
         return warned(first.zero_grad), len(list(second.parameters()))
 
     same(program)

@@ -94,10 +94,10 @@ def test_caching():
         p.register_parametrization(model, "weight", Counting())
         calls.clear()
         with p.cached():
-            model.weight, model.weight  # noqa: B018
+            model.weight, model.weight
             with p.cached():
-                model.weight  # noqa: B018
-        model.weight, model.weight  # noqa: B018
+                model.weight
+        model.weight, model.weight
         return len(calls)
 
     same(program)
@@ -115,7 +115,9 @@ def test_what_is_refused():
 
         def register(*args, **options):
             return raised(
-                lambda: p.register_parametrization(linear(torch), "weight", module(*args), **options)
+                lambda: p.register_parametrization(
+                    linear(torch), "weight", module(*args), **options
+                )
             )
 
         twice = p.register_parametrization(linear(torch), "weight", module(lambda x: x))
@@ -182,18 +184,25 @@ def test_spectral_norm():
         for make in (utils.parametrizations.spectral_norm, utils.spectral_norm):
             for layer in (torch.nn.Linear(3, 4), torch.nn.ConvTranspose1d(2, 3, 2)):
                 model = make(layer, n_power_iterations=2)
-                x = torch.ones(2, layer.weight.shape[1] if layer.weight.ndim == 2 else 2, *(
-                    (5,) if layer.weight.ndim == 3 else ()))
+                x = torch.ones(
+                    2,
+                    layer.weight.shape[1] if layer.weight.ndim == 2 else 2,
+                    *((5,) if layer.weight.ndim == 3 else ()),
+                )
                 model(x).sum().backward()
                 model.eval()
-                seen.append((model(x), dict(model.state_dict()), [p.grad for p in model.parameters()]))
+                seen.append(
+                    (model(x), dict(model.state_dict()), [p.grad for p in model.parameters()])
+                )
         removed = utils.remove_spectral_norm(utils.spectral_norm(linear(torch)))
         return (
             seen,
             list(removed.state_dict()),
             len(removed._state_dict_hooks),
             dict(utils.spectral_norm(linear(torch)).state_dict()._metadata[""]),
-            raised(lambda: utils.parametrizations.spectral_norm(linear(torch), n_power_iterations=0)),
+            raised(
+                lambda: utils.parametrizations.spectral_norm(linear(torch), n_power_iterations=0)
+            ),
             raised(lambda: utils.parametrizations.spectral_norm(linear(torch), dim=5)),
             raised(lambda: utils.spectral_norm(utils.spectral_norm(linear(torch)))),
             raised(lambda: utils.parametrizations.spectral_norm(linear(torch), "none"))[0],

@@ -37,7 +37,15 @@ def test_methods(name):
         state = dict(model.state_dict())
         grad, pruned = model.weight_orig.grad, prune.is_pruned(model)
         prune.remove(model, "weight")
-        return output, state, grad, pruned, model.weight, list(model.state_dict()), prune.is_pruned(model)
+        return (
+            output,
+            state,
+            grad,
+            pruned,
+            model.weight,
+            list(model.state_dict()),
+            prune.is_pruned(model),
+        )
 
     same(program)
 
@@ -79,7 +87,11 @@ def test_errors():
             raised(lambda: prune.ln_structured(model, "bias", 1, 2, 0)),
             raised(lambda: prune.ln_structured(model, "weight", 1, 2, 7)),
             raised(lambda: prune.remove(model, "weight"))[0],
-            raised(lambda: prune.global_unstructured([(model, "weight")], prune.LnStructured, amount=1, n=1)),
+            raised(
+                lambda: prune.global_unstructured(
+                    [(model, "weight")], prune.LnStructured, amount=1, n=1
+                )
+            ),
             raised(lambda: prune.global_unstructured(3, prune.L1Unstructured)),
             list(model.state_dict()),
         ]

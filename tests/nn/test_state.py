@@ -16,7 +16,11 @@ def test_keys_values_and_metadata():
     def program(torch):
         model = build(torch)
         state = model.state_dict(prefix="net.")
-        return dict(state), dict(state._metadata), model.state_dict(keep_vars=True)["0.weight"].requires_grad
+        return (
+            dict(state),
+            dict(state._metadata),
+            model.state_dict(keep_vars=True)["0.weight"].requires_grad,
+        )
 
     same(program)
 

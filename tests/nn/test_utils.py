@@ -41,9 +41,7 @@ def test_clipping_values_and_errors():
             utils.clip_grad_norm_([], 1.0),
             warned(lambda: utils.clip_grad_norm_((p for p in []), 1.0)),
             warned(lambda: utils.clip_grad_norm(model.parameters(), 1.0)),
-            raised(
-                lambda: utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
-            ),
+            raised(lambda: utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)),
         )
 
     same(program)
@@ -80,8 +78,11 @@ def test_fusion():
         linear = nn.Linear(3, 4, bias=False).eval()
         fused = utils.fuse_linear_bn_eval(linear, norm)
         results += [fused.weight, fused.bias, fused.bias.requires_grad]
-        return results, raised(lambda: utils.fuse_conv_bn_eval(nn.Conv1d(3, 4, 2), norm)), raised(
-            lambda: utils.fuse_linear_bn_eval(nn.Linear(3, 5).eval(), norm))
+        return (
+            results,
+            raised(lambda: utils.fuse_conv_bn_eval(nn.Conv1d(3, 4, 2), norm)),
+            raised(lambda: utils.fuse_linear_bn_eval(nn.Linear(3, 5).eval(), norm)),
+        )
 
     same(program)
 

@@ -27,9 +27,7 @@ class CausalBias(Tensor):
 
     def __init__(self, variant: CausalVariant, seq_len_q: int, seq_len_kv: int) -> None:
         if not isinstance(variant, CausalVariant):
-            raise AssertionError(
-                f"variant must be a CausalVariant, got {type(variant).__name__}"
-            )
+            raise AssertionError(f"variant must be a CausalVariant, got {type(variant).__name__}")
         self.variant = variant
         self.seq_len_q = seq_len_q
         self.seq_len_kv = seq_len_kv

@@ -231,13 +231,11 @@ class _StateMethods:
             for key in state_dict:
                 if key == extra_key or not key.startswith(prefix):
                     continue
-                first, dot, _ = key[len(prefix):].partition(".")
+                first, dot, _ = key[len(prefix) :].partition(".")
                 if first not in (self._modules if dot else own):
                     unexpected_keys.append(key)
 
-    def _load_one(
-        self, name: str, key: str, param: Tensor, given: Any, assign: bool
-    ) -> str | None:
+    def _load_one(self, name: str, key: str, param: Tensor, given: Any, assign: bool) -> str | None:
         """Load one parameter or buffer; return what is wrong with `given`, if something is."""
         if not (isinstance(given, Tensor) or hasattr(given, "__torch_function__")):
             return (

@@ -177,15 +177,21 @@ class _TreeMethods:
         extra = self.extra_repr()
         lines = extra.split("\n") if extra else []
         alone = len(lines) == 1 and not self._modules
-        lines += [f"({name}): {_addindent(repr(module), 2)}"
-                  for name, module in self._modules.items()]
+        lines += [
+            f"({name}): {_addindent(repr(module), 2)}" for name, module in self._modules.items()
+        ]
         inside = "\n  ".join(lines)
         if lines and not alone:
             inside = f"\n  {inside}\n"
         return f"{self._get_name()}({inside})"
 
     def __dir__(self) -> list[str]:
-        names = [*dir(type(self)), *self.__dict__, *self._parameters, *self._modules,
-                 *self._buffers]
+        names = [
+            *dir(type(self)),
+            *self.__dict__,
+            *self._parameters,
+            *self._modules,
+            *self._buffers,
+        ]
         # Names such as "0" in a Sequential cannot be written after a dot.
         return sorted(name for name in names if not name[0].isdigit())

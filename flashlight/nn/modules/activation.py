@@ -53,8 +53,9 @@ class _Described(Module):
     """A layer whose repr lists its settings; `inplace` only where it is set."""
 
     def extra_repr(self) -> str:
-        parts = [f"{name}={getattr(self, name)}" for name in self.__constants__
-                 if name != "inplace"]
+        parts = [
+            f"{name}={getattr(self, name)}" for name in self.__constants__ if name != "inplace"
+        ]
         if getattr(self, "inplace", False):
             parts.append("inplace=True")
         return ", ".join(parts)

@@ -118,9 +118,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         if dims > 1:
             raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
         if dims == 1 and input.size(0) != target.size(0):
-            raise RuntimeError(
-                "Input and target should have the same size in the batch dimension."
-            )
+            raise RuntimeError("Input and target should have the same size in the batch dimension.")
         if input.dim() != dims + 1:
             raise RuntimeError(
                 f"{dims}D target tensor expects {dims + 1}D input tensors, but found inputs "

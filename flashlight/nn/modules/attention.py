@@ -72,9 +72,7 @@ class MultiheadAttention(Module):
             missing = name in absent or shape is None
             param = None if missing else Parameter(torch.empty(shape, **factory))
             self.register_parameter(name, param)
-        self.out_proj = NonDynamicallyQuantizableLinear(
-            embed_dim, embed_dim, bias=bias, **factory
-        )
+        self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias=bias, **factory)
         self.bias_k = self.bias_v = None
         if add_bias_kv:
             self.bias_k = Parameter(torch.empty((1, 1, embed_dim), **factory))

@@ -232,9 +232,7 @@ class RNNBase(Module):
         if tuple(hx.size()) != tuple(expected_hidden_size):
             raise RuntimeError(msg.format(expected_hidden_size, list(hx.size())))
 
-    def check_forward_args(
-        self, input: Tensor, hidden: Tensor, batch_sizes: Tensor | None
-    ) -> None:
+    def check_forward_args(self, input: Tensor, hidden: Tensor, batch_sizes: Tensor | None) -> None:
         """Raise if input and hidden state don't fit the layer or each other."""
         self.check_input(input, batch_sizes)
         self.check_hidden_size(hidden, self.get_expected_hidden_size(input, batch_sizes))
@@ -253,8 +251,7 @@ class RNNBase(Module):
         if hx.dim() != dims:
             kind = "batched" if is_batched else "unbatched"
             raise RuntimeError(
-                f"For {kind} {dims}-D input, hx should also be {dims}-D but got "
-                f"{hx.dim()}-D tensor"
+                f"For {kind} {dims}-D input, hx should also be {dims}-D but got {hx.dim()}-D tensor"
             )
         return hx if is_batched else hx.unsqueeze(1)
 

@@ -31,9 +31,7 @@ class _Table(Module):
             self.weight = Parameter(torch.empty(shape, **factory), requires_grad=requires_grad)
             self.reset_parameters()
         elif tuple(given.shape) != shape:
-            raise AssertionError(
-                "Shape of weight does not match num_embeddings and embedding_dim"
-            )
+            raise AssertionError("Shape of weight does not match num_embeddings and embedding_dim")
         else:
             self.weight = Parameter(given, requires_grad=requires_grad)
 

@@ -63,8 +63,7 @@ def gather(outputs: Any, target_device: int | torch.device, dim: int = 0) -> Any
         if not all(len(first) == len(output) for output in outputs):
             raise ValueError("All dicts must have the same number of keys")
         return type(first)(
-            (key, gather([output[key] for output in outputs], target_device, dim))
-            for key in first
+            (key, gather([output[key] for output in outputs], target_device, dim)) for key in first
         )
     parts = (gather(part, target_device, dim) for part in zip(*outputs, strict=True))
     return type(first)._make(parts) if _is_namedtuple(first) else type(first)(parts)

@@ -53,9 +53,7 @@ class NamedMemberAccessor:
             raise AttributeError(f"{module._get_name()} has no attribute `{last}`")
         previous = getattr(module, last, _MISSING)
         if previous is not _MISSING and not isinstance(previous, (Tensor, type(None))):
-            raise TypeError(
-                f"attribute `{last}`: {previous} is not an instance of torch.Tensor"
-            )
+            raise TypeError(f"attribute `{last}`: {previous} is not an instance of torch.Tensor")
         if value is not _MISSING:
             setattr(module, last, value)
         elif previous is not _MISSING:

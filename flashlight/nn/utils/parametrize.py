@@ -143,8 +143,7 @@ class ParametrizationList(ModuleList):
             for module in reversed(list(self)):
                 if not hasattr(module, "right_inverse"):
                     raise RuntimeError(
-                        f"parametrization {type(module).__name__} does not implement "
-                        "right_inverse."
+                        f"parametrization {type(module).__name__} does not implement right_inverse."
                     )
                 value = module.right_inverse(value)
             if self.is_tensor:
@@ -161,8 +160,7 @@ class ParametrizationList(ModuleList):
                 return
             _check(
                 isinstance(value, Sequence),
-                "'right_inverse' must return a sequence of tensors. Got "
-                f"{type(value).__name__}.",
+                f"'right_inverse' must return a sequence of tensors. Got {type(value).__name__}.",
             )
             _check(
                 len(value) == self.ntensors,

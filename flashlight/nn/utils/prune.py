@@ -87,9 +87,7 @@ class BasePruningMethod(ABC):
     def remove(self, module) -> None:
         """Make the masked values the parameter, for good."""
         if self._tensor_name is None:
-            raise AssertionError(
-                f"Module {module} has to be pruned before pruning can be removed"
-            )
+            raise AssertionError(f"Module {module} has to be pruned before pruning can be removed")
         name = self._tensor_name
         weight = self.apply_mask(module)
         if hasattr(module, name):
