@@ -69,6 +69,23 @@ DEVIATIONS = (
         instead="draw on the CPU and move the result, which costs nothing",
     ),
     Deviation(
+        name="The CPU's random numbers are those of PyTorch on x86",
+        why="PyTorch's own numbers depend on the processor: its AVX2 kernels fuse multiply-adds",
+        differs="every processor gets the numbers of AVX2. In float64, logarithms follow the local "
+        "C library, as in PyTorch; Dirichlet vectors of five or more categories may differ in the "
+        "last bit, and ties of `multinomial` without replacement (half types) in their order",
+        instead="compare with PyTorch on x86, or with a tolerance",
+    ),
+    Deviation(
+        name="Compiled functions have random numbers of their own",
+        why="a generator on the host would be read once, while tracing",
+        differs="inside mx.compile draws take keys from `mx.random.state`, which `manual_seed` "
+        "seeds; `generator=` raises there. Compiled without that state as inputs= and outputs=, a "
+        "function repeats its numbers. Poisson, binomial and gamma numbers are rejected a fixed "
+        "number of times (they fail below once in 10^8)",
+        instead="draw outside and pass the numbers in where PyTorch's are needed",
+    ),
+    Deviation(
         name="Views of several outputs after a write through a detached alias",
         why="such a write leaves no trace in the recorded graph, and looking for it would cost every operation",
         differs="using an output of split, chunk or unbind after its base was written through `detach()` computes the "
