@@ -33,6 +33,8 @@ def round_to_bfloat16(values: np.ndarray) -> np.ndarray:
 
 def cast(values: np.ndarray, dtype: str) -> np.ndarray:
     """`values` as `dtype`; half types are reached by way of float32, as in PyTorch."""
+    if values.dtype == dtype:
+        return values
     if dtype == "bfloat16":
         return round_to_bfloat16(values.astype(np.float32))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -43,6 +45,12 @@ def cast(values: np.ndarray, dtype: str) -> np.ndarray:
 
 def rounded(value: float, dtype: str) -> float:
     """A Python number rounded to `dtype`."""
+    # Zeros of both signs are one key of the cache.
+    return _rounded(value, dtype) if value else float(value)
+
+
+@functools.lru_cache(1024)
+def _rounded(value: float, dtype: str) -> float:
     return float(cast(np.array([value], np.float64), dtype)[0])
 
 

@@ -36,6 +36,8 @@ def uniform(
     """Numbers in [low, high); a value that rounds to `high` becomes `low`."""
     if dtype == "complex64":
         return uniform(source, 2 * count, "float32", low, high).view(np.complex64)
+    if dtype == "float32" and (low, high) == (0, 1):
+        return source.uniform24(count)
     if dtype == "float64":
         values, span = source.uniform53(count), high - low
         if low == -high:
@@ -50,8 +52,6 @@ def uniform(
             values = cast(_symmetric(values, np.float32(high)), dtype)
         else:
             values = cast(fma32(values, span, low), dtype)
-        if (low, high, dtype) == (0, 1, "float32"):
-            return values
     values[values == rounded(high, dtype)] = rounded(low, dtype)
     return values
 
