@@ -8,7 +8,7 @@ import numpy as np
 from .._core.evaluation import is_traced
 from .host import check_dtype, check_matrix, each, from_numpy, raise_first, to_numpy
 from .joining import cat, tril, triu
-from .kinds import composite, primitive
+from .kinds import SAME, composite, primitive
 from .matmul import matmul
 from .return_types import return_type
 from .shape import conj, narrow, real
@@ -128,10 +128,33 @@ def cholesky_inverse(L, upper=False):
     return matmul(adjoint(inverse), inverse)
 
 
+@primitive(name="cholesky_solve", promote=SAME)
+def _cholesky_solve(B: mx.array, L: mx.array, upper) -> mx.array:
+    """Two triangular systems."""
+    from .linalg_solve import _solve_triangular
+    solve = _solve_triangular.operation.body
+    adjoint_of_L = mx.conjugate(mx.swapaxes(L, -2, -1))
+    lower, higher = (adjoint_of_L, L) if upper else (L, adjoint_of_L)
+    return solve(higher, solve(lower, B, False, False), True, False)
+
+
+def _cholesky_solve_factor(grad, B, L, result, upper):
+    """As PyTorch's, that of all of L in A = L Lᴴ, with the triangle that the solution does not read."""
+    right = cholesky_solve(grad, L, upper)
+    inner = matmul(right, adjoint(result))
+    inner = -(inner + adjoint(inner))
+    return matmul(L, inner) if upper else matmul(inner, L)
+
+
+_cholesky_solve.gradients(
+    B=lambda grad, L, upper: cholesky_solve(grad, L, upper),
+    L=_cholesky_solve_factor,
+)
+
+
 @composite
 def cholesky_solve(B, L, upper=False):
     """The solution X of A X = B for the Cholesky factor of A."""
-    from .linalg_solve import solve_triangular
     if B.ndim < 2:
         raise RuntimeError(f"b should have at least 2 dimensions, but has {B.ndim} dimensions instead")
     if L.ndim < 2:
@@ -141,8 +164,7 @@ def cholesky_solve(B, L, upper=False):
     if B.shape[-2] != L.shape[-1]:
         raise RuntimeError(f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by "
                            f"{L.shape[-1]} but each b matrix is {B.shape[-2]} by {B.shape[-1]}")
-    factor = adjoint(triu(L)) if upper else tril(L)
-    return solve_triangular(adjoint(factor), solve_triangular(factor, B, upper=False), upper=True)
+    return _cholesky_solve(B, L, upper)
 
 
 # ----- LU -----
