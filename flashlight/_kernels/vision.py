@@ -71,10 +71,10 @@ def transposed(of: tuple, size: int) -> Table:
 
 
 def resample(array: mx.array, axis: int, by: Table) -> mx.array:
-    """Apply a table to one dimension; half precision comes back as float32, integers too."""
+    """Apply a table to one dimension; half precision comes back as float32."""
     if by.weights is None:
         return _taken(array, axis, by.indices[0])
-    if array.dtype in HALF or mx.issubdtype(array.dtype, mx.integer):
+    if array.dtype in HALF:
         array = array.astype(mx.float32)
     shape = [-1 if i == axis else 1 for i in range(array.ndim)]
     total = None
@@ -188,13 +188,21 @@ def _filtered(mode, number, size, count, step):
     return Table(np.minimum(taps, size - 1), weights, None if used.all() else used)
 
 
-def round_to(array: mx.array, dtype: mx.Dtype) -> mx.array:
-    """Cast a result to the input's dtype; integers are rounded and kept in range."""
-    if mx.issubdtype(dtype, mx.integer) and array.dtype != dtype:
-        limits = mx.iinfo(dtype)
-        # Halves go up, as in PyTorch's fixed-point arithmetic.
-        array = mx.clip(mx.floor(array + 0.5), limits.min, limits.max)
-    return array.astype(dtype)
+def resample_bytes(array: mx.array, axis: int, by: Table) -> mx.array:
+    """Apply a table to one dimension of uint8, in fixed point and rounded, as Pillow does."""
+    if by.weights is None:
+        return _taken(array, axis, by.indices[0])
+    largest, bits = float(by.weights.max()), 0
+    while bits < 22 and int(0.5 + largest * (1 << (bits + 1))) < 1 << 15:
+        bits += 1
+    weights = by.weights * (1 << bits)
+    weights = np.trunc(weights + np.where(weights < 0, -0.5, 0.5)).astype(np.int32)
+    shape = [-1 if i == axis else 1 for i in range(array.ndim)]
+    array = array.astype(mx.int32)
+    total = 1 << (bits - 1)
+    for indices, factors in zip(by.indices, weights, strict=True):
+        total = total + _taken(array, axis, indices) * mx.array(factors.reshape(shape))
+    return mx.clip(mx.right_shift(total, bits), 0, 255).astype(mx.uint8)
 
 
 def identity_grid(size: tuple[int, ...], align_corners: bool, dtype: mx.Dtype) -> mx.array:
