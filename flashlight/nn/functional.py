@@ -62,6 +62,14 @@ from .._ops.pooling import (
     max_pool3d_with_indices,
 )
 from .._ops.rearrangement import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from .._ops.vision import (
+    affine_grid,
+    grid_sample,
+    interpolate,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
 from ._multihead import (
     _canonical_mask,
     _in_projection,
