@@ -201,11 +201,11 @@ def broadcast_to(input, size):
 
 
 def broadcast_tensors(*tensors):
-    """Return the tensors broadcast to their common size, as views."""
+    """Return the tensors broadcast to their common size, as views; those that have it, themselves."""
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tensors[0]
     size = errors.broadcast_shapes(*[tuple(t.shape) for t in tensors])
-    return tuple([expand(t, size) for t in tensors])
+    return tuple([t if t.shape == size else expand(t, size) for t in tensors])
 
 
 def broadcast_shapes(*shapes):
