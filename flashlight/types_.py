@@ -11,7 +11,11 @@ def result_type(tensor1, tensor2):
     """Return the dtype of an operation on two tensors or numbers."""
     layouts = [t._layout for t in (tensor1, tensor2) if isinstance(t, Tensor)]
     numbers = [n for n in (tensor1, tensor2) if not isinstance(n, Tensor)]
-    return result_of(layouts, numbers) if layouts else combine(None, None, number_dtype(numbers[0] + numbers[1]))
+    return (
+        result_of(layouts, numbers)
+        if layouts
+        else combine(None, None, number_dtype(numbers[0] + numbers[1]))
+    )
 
 
 def is_tensor(obj) -> bool:
@@ -36,6 +40,10 @@ def typename(obj, /) -> str:
     """Return the name of an object's type, of a tensor's legacy type."""
     if isinstance(obj, Tensor):
         return obj.type()
-    kind = obj if isinstance(obj, type) or callable(obj) and hasattr(obj, "__qualname__") else type(obj)
+    kind = (
+        obj
+        if isinstance(obj, type) or callable(obj) and hasattr(obj, "__qualname__")
+        else type(obj)
+    )
     module = getattr(kind, "__module__", "") or ""
     return f"{module}.{kind.__qualname__}" if module and module != "builtins" else kind.__qualname__

@@ -18,7 +18,9 @@ class observers:
 
 def refresh() -> None:
     """Recompute this thread's fast-path flag."""
-    local.recording = local.grad_enabled and not (observers.anomaly or local.__dict__.get("saved_hooks"))
+    local.recording = local.grad_enabled and not (
+        observers.anomaly or local.__dict__.get("saved_hooks")
+    )
 
 
 def is_grad_enabled() -> bool:

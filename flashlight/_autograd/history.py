@@ -16,8 +16,10 @@ from .node import AccumulateGrad, Handle, Node, sequence
 class Meta:
     """The rarely used part of a tensor: gradient, hooks, and its place among views."""
 
-    __slots__ = ("grad", "base", "fresh", "prune_at", "accumulated_hooks", "retains", "creation", "name",
-                 "untracked", "leaf")
+    __slots__ = (
+        "grad", "base", "fresh", "prune_at", "accumulated_hooks", "retains", "creation", "name",
+        "untracked", "leaf",
+    )  # fmt: skip
 
     def __init__(self):
         self.grad = None
@@ -64,7 +66,8 @@ def renew(tensor: Tensor) -> Node:
         raise RuntimeError(
             "Output of a function that returns multiple views is a view and its base or another view of its base has "
             "been modified inplace. Such functions do not allow the output views to be modified inplace. You should "
-            "replace the inplace operation by an out-of-place one.")
+            "replace the inplace operation by an out-of-place one."
+        )
     tensor._node = VIEW_NODE[0](base, tensor)
     tensor._index = 0
     remember_view(base, tensor)
@@ -115,7 +118,9 @@ def check_inplace(tensor: Tensor) -> None:
     meta = tensor._meta
     if node is not None:
         if type(node) is AccumulateGrad:
-            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation."
+            )
         if meta is not None and meta.base is not None and type(meta.base._node) is AccumulateGrad:
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an "
                                "in-place operation.")
@@ -125,14 +130,16 @@ def check_inplace(tensor: Tensor) -> None:
                 f"Output {tensor._index} of {node.name()} is a view and is being modified inplace. This "
                 "view is the output of a function that returns multiple views. Such functions do not "
                 "allow the output views to be modified inplace. You should replace the inplace operation "
-                "by an out-of-place one.")
+                "by an out-of-place one."
+            )
         if meta.creation == "no_grad":
             raise RuntimeError(
                 "A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
                 "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify "
                 "your code by moving both the view and the inplace either both inside the no_grad block "
                 "(if you don't want the inplace to be tracked) or both outside (if you want the inplace "
-                "to be tracked).")
+                "to be tracked)."
+            )
 
 
 class CopySlices(Node):
@@ -194,14 +201,18 @@ def _get_requires_grad(self) -> bool:
 def _set_requires_grad(self, value) -> None:
     if value:
         if self._layout.dtype.category < 2:
-            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
+            raise RuntimeError(
+                "only Tensors of floating point and complex dtype can require gradients"
+            )
         if self._node is None:
             make_leaf(self)
     elif self._node is not None:
         if type(self._node) is not AccumulateGrad:
-            raise RuntimeError("you can only change requires_grad flags of leaf variables. If you want to "
-                               "use a computed variable in a subgraph that doesn't require differentiation "
-                               "use var_no_grad = var.detach().")
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to "
+                "use a computed variable in a subgraph that doesn't require differentiation "
+                "use var_no_grad = var.detach()."
+            )
         self._meta.leaf = self._node
         self._node = None
 
@@ -224,7 +235,10 @@ def _get_grad(self):
                 "attribute won't be populated during autograd.backward(). If you indeed want the .grad "
                 "field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. "
                 "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor "
-                "instead.", UserWarning, stacklevel=3)
+                "instead.",
+                UserWarning,
+                stacklevel=3,
+            )
         return None
     return meta.grad
 
@@ -240,13 +254,17 @@ def _set_grad(self, grad) -> None:
     if grad is self:
         raise RuntimeError("can't assign Variable as its own grad")
     if grad.dtype is not self.dtype:
-        raise RuntimeError(f"attempting to assign a gradient with dtype '{grad.dtype}' to a tensor with "
-                           f"dtype '{self.dtype}'. Please ensure that the gradient and the tensor have "
-                           "the same dtype")
+        raise RuntimeError(
+            f"attempting to assign a gradient with dtype '{grad.dtype}' to a tensor with "
+            f"dtype '{self.dtype}'. Please ensure that the gradient and the tensor have "
+            "the same dtype"
+        )
     if grad.shape != self.shape:
-        raise RuntimeError(f"attempting to assign a gradient of size '{list(grad.shape)}' to a tensor of "
-                           f"size '{list(self.shape)}'. Please ensure that the gradient and the tensor "
-                           "are the same size")
+        raise RuntimeError(
+            f"attempting to assign a gradient of size '{list(grad.shape)}' to a tensor of "
+            f"size '{list(self.shape)}'. Please ensure that the gradient and the tensor "
+            "are the same size"
+        )
     meta_of(self).grad = grad
 
 
@@ -335,7 +353,12 @@ def attach() -> None:
     Tensor._base = property(_get_base)
     Tensor.output_nr = property(lambda self: self._index, doc="Which output of `grad_fn` this is.")
     Tensor._is_view = _is_view
-    for function in (requires_grad_, register_hook, register_post_accumulate_grad_hook, retain_grad):
+    for function in (
+        requires_grad_,
+        register_hook,
+        register_post_accumulate_grad_hook,
+        retain_grad,
+    ):
         setattr(Tensor, function.__name__, function)
 
 

@@ -47,7 +47,8 @@ class Node:
                 "after they have already been freed). Saved intermediate values of the graph are freed "
                 "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to "
                 "backward through the graph a second time or if you need to access saved tensors after "
-                "calling backward.")
+                "calling backward."
+            )
 
     def name(self) -> str:
         """Return the node's name."""
@@ -169,7 +170,8 @@ class Saved:
                 f"{', which is output ' + str(self.index) + ' of ' + self.node.name() + ',' if self.node else ''}"
                 f" is at version {storage.version}; expected version {self.version} instead. Hint: "
                 "enable anomaly detection to find the operation that failed to compute its gradient, "
-                "with torch.autograd.set_detect_anomaly(True).")
+                "with torch.autograd.set_detect_anomaly(True)."
+            )
         tensor = new(Tensor)
         if storage.layout is layout and storage.array is self.array:
             tensor._storage, tensor._layout = storage, layout
@@ -199,8 +201,10 @@ class PackedSaved:
         """Return what the unpack hook makes of it, with its history."""
         found = self.unhook(self.packed)
         if not isinstance(found, Tensor):
-            raise TypeError("Output of saved tensor unpack_hook expected to be a Tensor but got result "
-                            f"of type {type(found).__name__}")
+            raise TypeError(
+                "Output of saved tensor unpack_hook expected to be a Tensor but got result "
+                f"of type {type(found).__name__}"
+            )
         tensor = make(found._storage, found._layout)
         tensor._node = owner if self.is_output else self.node
         tensor._index = self.index

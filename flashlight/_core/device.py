@@ -57,8 +57,10 @@ class device:
                 index = int(match[2])
             type = match[1]
             if type not in TYPES and type not in OTHER_TYPES:
-                raise RuntimeError(f"Expected one of {', '.join(TYPES + OTHER_TYPES)} device type at "
-                                   f"start of device string: {type}")
+                raise RuntimeError(
+                    f"Expected one of {', '.join(TYPES + OTHER_TYPES)} device type at "
+                    f"start of device string: {type}"
+                )
         else:
             raise TypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")
         if index is not None and (not isinstance(index, int) or index < 0):
@@ -152,7 +154,9 @@ def resolve(where) -> device:
             f"this build of MLX has no '{where.type}' device (torch.{where.type}.is_available() is "
             f"False); use device='{ACCELERATOR or 'cpu'}'")
     if where.type == "cuda" and where.index not in (None, 0):
-        raise RuntimeError(f"CUDA error: invalid device ordinal {where.index}; MLX drives one GPU a process")
+        raise RuntimeError(
+            f"CUDA error: invalid device ordinal {where.index}; MLX drives one GPU a process"
+        )
     return CANONICAL[where.type]
 
 

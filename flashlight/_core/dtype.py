@@ -132,7 +132,9 @@ class _Info:
         try:
             return self._fields[name]
         except KeyError:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}"
+            ) from None
 
     def __eq__(self, other):
         return type(self) is type(other) and self._fields == other._fields
@@ -164,11 +166,14 @@ class finfo(_Info):
     def __init__(self, type=None):
         type = _DEFAULT[0] if type is None else type
         if not isinstance(type, dtype):
-            raise TypeError(f"finfo(): argument 'type' must be torch.dtype, not {type.__class__.__name__}")
+            raise TypeError(
+                f"finfo(): argument 'type' must be torch.dtype, not {type.__class__.__name__}"
+            )
         type = type.real
         if type not in _FLOAT_FACTS:
             raise TypeError(
-                f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle {type!r}")
+                f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle {type!r}"
+            )
         bits, top, bottom, digits = _FLOAT_FACTS[type]
         eps = 2.0 ** (1 - digits)
         largest = (2.0 - eps) * 2.0**top if type is not float8_e4m3fn else 448.0
@@ -185,12 +190,16 @@ class iinfo(_Info):
 
     def __init__(self, type):
         if not isinstance(type, dtype):
-            raise TypeError(f"iinfo(): argument 'type' must be torch.dtype, not {type.__class__.__name__}")
+            raise TypeError(
+                f"iinfo(): argument 'type' must be torch.dtype, not {type.__class__.__name__}"
+            )
         if type not in INTEGRAL:
             raise TypeError(
                 f"torch.iinfo() requires an integer input type. Use torch.finfo to handle {type!r}")
         bits = type.itemsize * 8
-        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if type.is_signed else (0, 2**bits - 1)
+        low, high = (
+            (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if type.is_signed else (0, 2**bits - 1)
+        )
         self._fields = dict(bits=bits, min=low, max=high, dtype=type.name)
 
 
@@ -205,7 +214,9 @@ def get_default_dtype() -> dtype:
 def set_default_dtype(d: dtype) -> None:
     """Set the dtype of new floating point tensors. Raises TypeError for other kinds."""
     if not isinstance(d, dtype):
-        raise TypeError("invalid dtype object: only floating-point types are supported as the default type")
+        raise TypeError(
+            "invalid dtype object: only floating-point types are supported as the default type"
+        )
     if d not in FLOATING:
         raise TypeError("only floating-point types are supported as the default type")
     _DEFAULT[0] = d

@@ -6,8 +6,10 @@ from __future__ import annotations
 def dim_out_of_range(dim: int, ndim: int) -> IndexError:
     """A dimension that the tensor does not have."""
     limit = max(ndim, 1)
-    return IndexError(f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], "
-                      f"but got {dim})")
+    return IndexError(
+        f"Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], "
+        f"but got {dim})"
+    )
 
 
 def wrap_dim(dim: int, ndim: int) -> int:
@@ -41,7 +43,8 @@ def broadcast_shapes(*shapes) -> tuple[int, ...]:
                 if result[axis] != 1:
                     raise RuntimeError(
                         f"The size of tensor a ({result[axis]}) must match the size of tensor b ({n}) "
-                        f"at non-singleton dimension {ndim + axis}")
+                        f"at non-singleton dimension {ndim + axis}"
+                    )
                 result[axis] = n
     return tuple(result)
 
@@ -50,4 +53,6 @@ def not_implemented_for(name: str, dtype) -> NotImplementedError:
     """An operation that PyTorch does not have for a dtype."""
     from .dtype import SCALAR_TYPE_NAME
 
-    return NotImplementedError(f"\"{name}\" not implemented for '{SCALAR_TYPE_NAME.get(dtype, dtype.name)}'")
+    return NotImplementedError(
+        f"\"{name}\" not implemented for '{SCALAR_TYPE_NAME.get(dtype, dtype.name)}'"
+    )

@@ -55,7 +55,9 @@ class Layout:
         return layout(tuple(size), tuple(stride), self.offset if offset is None else offset,
                       self.dtype, self.device)
 
-    def replace(self, dim: int, size: int, stride: int | None = None, offset: int | None = None) -> Layout:
+    def replace(
+        self, dim: int, size: int, stride: int | None = None, offset: int | None = None
+    ) -> Layout:
         """Return this layout with one dimension changed."""
         sizes, strides = list(self.size), list(self.stride)
         sizes[dim] = size

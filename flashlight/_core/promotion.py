@@ -5,21 +5,9 @@ from __future__ import annotations
 import functools
 
 from .dtype import (
-    SCALAR_TYPE_NAME,
-    TO_COMPLEX,
-    bool_,
-    complex64,
-    dtype,
-    float32,
-    float64,
-    get_default_dtype,
-    int16,
-    int64,
-    uint8,
-    uint16,
-    uint32,
-    uint64,
-)
+    SCALAR_TYPE_NAME, TO_COMPLEX, bool_, complex64, dtype, float32, float64, get_default_dtype,
+    int16, int64, uint8, uint16, uint32, uint64,
+)  # fmt: skip
 
 BOOL, INTEGER, FLOAT, COMPLEX = range(4)
 _WIDE_UNSIGNED = (uint16, uint32, uint64)
@@ -101,7 +89,9 @@ def result_of(layouts, numbers=()) -> dtype:
     dimensioned = scalar = number = None
     for layout in layouts:
         if layout.ndim:
-            dimensioned = layout.dtype if dimensioned is None else promote_types(dimensioned, layout.dtype)
+            dimensioned = (
+                layout.dtype if dimensioned is None else promote_types(dimensioned, layout.dtype)
+            )
         else:
             scalar = layout.dtype if scalar is None else promote_types(scalar, layout.dtype)
     for value in numbers:

@@ -140,7 +140,9 @@ class HostStorage(Storage):
         if layout.numel == 0:
             return np.empty(tuple(layout.size), host.dtype)
         if layout.extent() > host.size:
-            raise RuntimeError(f"a view of {layout.extent()} elements does not fit a storage of {host.size}")
+            raise RuntimeError(
+                f"a view of {layout.extent()} elements does not fit a storage of {host.size}"
+            )
         size = layout.dtype.itemsize
         return np.lib.stride_tricks.as_strided(
             host[layout.offset:], tuple(layout.size), [step * size for step in layout.stride])

@@ -242,17 +242,22 @@ def from_host(array: np.ndarray) -> Tensor:
     found = FROM_NUMPY.get(array.dtype.newbyteorder("=")) if array.dtype.isnative else None
     if found is None:
         if not array.dtype.isnative:
-            raise ValueError("given numpy array has byte order different from the native byte order. "
-                             "Conversion between byte orders is currently not supported.")
+            raise ValueError(
+                "given numpy array has byte order different from the native byte order. "
+                "Conversion between byte orders is currently not supported."
+            )
         raise TypeError(
             f"can't convert np.ndarray of type {array.dtype}. The only supported types are: float64, "
             "float32, float16, complex64, int64, int32, int16, int8, uint64, uint32, uint16, uint8, "
-            "and bool.")
+            "and bool."
+        )
     check_supported(found)
     if any(step < 0 for step in array.strides):
-        raise ValueError("At least one stride in the given numpy array is negative, and tensors with "
-                         "negative strides are not currently supported. (You can probably work around "
-                         "this by making a copy of your array  with array.copy().) ")
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with "
+            "negative strides are not currently supported. (You can probably work around "
+            "this by making a copy of your array  with array.copy().) "
+        )
     size = array.itemsize
     if any(step % size for step in array.strides) and array.size:
         raise ValueError("given numpy array strides not a multiple of the element byte size. "
@@ -269,7 +274,13 @@ def to_array(value, dtype: dtype) -> mx.array:
     """Return an evaluated 0-d array of a Python number; the cast wraps as PyTorch's does."""
     if dtype is bfloat16:
         return mx.array(value, mx.float32).astype(mx.bfloat16)
-    if dtype.numpy is not None and not isinstance(value, (bool, float, complex)) and dtype.category == 1:
-        return mx.array(np.array(int(value) % (1 << 8 * dtype.itemsize), np.uint64).astype(dtype.numpy),
-                        dtype.mlx)
+    if (
+        dtype.numpy is not None
+        and not isinstance(value, (bool, float, complex))
+        and dtype.category == 1
+    ):
+        return mx.array(
+            np.array(int(value) % (1 << 8 * dtype.itemsize), np.uint64).astype(dtype.numpy),
+            dtype.mlx,
+        )
     return mx.array(value, dtype.mlx)

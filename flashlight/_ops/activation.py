@@ -124,8 +124,14 @@ def _elu(input: mx.array, alpha=1.0, scale=1.0, input_scale=1.0) -> mx.array:
     return mx.where(input > 0, input * scale, below)
 
 
-_elu.gradients(input=lambda grad, input, alpha, scale, input_scale: grad * where(
-    input > 0, scale, alpha * scale * input_scale * exp(input.clamp(max=0) * input_scale)).to(grad.dtype))
+_elu.gradients(
+    input=lambda grad, input, alpha, scale, input_scale: (
+        grad
+        * where(
+            input > 0, scale, alpha * scale * input_scale * exp(input.clamp(max=0) * input_scale)
+        ).to(grad.dtype)
+    )
+)
 
 
 @composite
@@ -154,7 +160,9 @@ def leaky_relu(input: mx.array, negative_slope=0.01) -> mx.array:
     return mx.where(input > 0, input, input * mx.array(negative_slope, input.dtype))
 
 
-leaky_relu.gradients(input=lambda grad, input, negative_slope: where(input > 0, grad, grad * negative_slope))
+leaky_relu.gradients(
+    input=lambda grad, input, negative_slope: where(input > 0, grad, grad * negative_slope)
+)
 
 
 @primitive(dtypes=FLOATING, kernel="prelu_cpu", name="_prelu_kernel", node="PreluKernel")
@@ -171,17 +179,23 @@ _prelu.gradients(input=lambda grad, input, weight: where(input > 0, grad, grad *
 def prelu(input, weight):
     """input where positive, weight * input elsewhere; one weight, or one for each channel (dimension 1)."""
     if input.dtype is not weight.dtype:
-        raise RuntimeError(f"prelu: Type promoting not supported. Got {SCALAR_TYPE_NAME[input.dtype]} and "
-                           f"{SCALAR_TYPE_NAME[weight.dtype]}")
+        raise RuntimeError(
+            f"prelu: Type promoting not supported. Got {SCALAR_TYPE_NAME[input.dtype]} and "
+            f"{SCALAR_TYPE_NAME[weight.dtype]}"
+        )
     if weight.numel() != 1:
         if input.ndim == 0:
             raise RuntimeError("Not allow zero-dim input tensor.")
         channels = input.shape[1] if input.ndim >= 2 else 1
         if channels != weight.numel():
-            raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = "
-                               f"{weight.numel()} and channel size = {channels}.")
+            raise RuntimeError(
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{weight.numel()} and channel size = {channels}."
+            )
     if weight.ndim > 1:
-        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}")
+        raise RuntimeError(
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}"
+        )
     if input.ndim >= 2 and weight.ndim:
         weight = weight.reshape([-1 if d == 1 else 1 for d in range(input.ndim)])
     elif weight.ndim:
@@ -218,7 +232,9 @@ def _gelu_rule(grad, input, approximate):
     if approximate == "tanh":
         k = math.sqrt(2 / math.pi)
         t = tanh(k * (input + 0.044715 * input * input * input))
-        return grad * (0.5 * (1 + t) + 0.5 * input * (1 - t * t) * k * (1 + 3 * 0.044715 * input * input))
+        return grad * (
+            0.5 * (1 + t) + 0.5 * input * (1 - t * t) * k * (1 + 3 * 0.044715 * input * input)
+        )
     density = exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
     return grad * (0.5 * (1 + erf(input * math.sqrt(0.5))) + input * density)
 
@@ -291,7 +307,9 @@ def hardsigmoid(input: mx.array) -> mx.array:
     return mx.clip(input + 3, 0, 6) / 6
 
 
-hardsigmoid.gradients(input=lambda grad, input: grad * (logical_and(input > -3, input < 3).to(grad.dtype) / 6))
+hardsigmoid.gradients(
+    input=lambda grad, input: grad * (logical_and(input > -3, input < 3).to(grad.dtype) / 6)
+)
 
 
 @primitive(dtypes=FLOATING, kernel="hardswish_cpu")
@@ -341,7 +359,9 @@ def threshold(input: mx.array, threshold, value) -> mx.array:
     return mx.where(input <= threshold, mx.array(value, input.dtype), input)
 
 
-threshold.gradients(input=lambda grad, input, threshold: where(input <= threshold, 0, grad).to(grad.dtype))
+threshold.gradients(
+    input=lambda grad, input, threshold: where(input <= threshold, 0, grad).to(grad.dtype)
+)
 
 
 # ----- softmax -----
@@ -379,8 +399,11 @@ _log_softmax.gradients(input=lambda grad, result, dim: grad - exp(result) * sum(
 
 
 def _implicit_dim(name, ndim, stacklevel):
-    warnings.warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an "
-                  "argument.", stacklevel=stacklevel)
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an "
+        "argument.",
+        stacklevel=stacklevel,
+    )
     return 0 if ndim in (0, 1, 3) else 1
 
 
@@ -405,18 +428,48 @@ softmax, functional_softmax = _soft("softmax", _softmax)
 log_softmax, functional_log_softmax = _soft("log_softmax", _log_softmax)
 _, functional_softmin = _soft("softmin", _softmax, -1)
 
-functional = {name: _functional(f) for name, f in {
-    "relu": relu, "relu6": relu6, "elu": elu, "selu": selu, "celu": celu, "leaky_relu": leaky_relu,
-    "hardsigmoid": hardsigmoid, "hardswish": hardswish, "silu": silu, "mish": mish, "hardtanh": hardtanh,
-    "threshold": threshold}.items()}
+functional = {
+    name: _functional(f)
+    for name, f in {
+        "relu": relu, "relu6": relu6, "elu": elu, "selu": selu, "celu": celu,
+        "leaky_relu": leaky_relu, "hardsigmoid": hardsigmoid, "hardswish": hardswish,
+        "silu": silu, "mish": mish, "hardtanh": hardtanh, "threshold": threshold,
+    }.items()  # fmt: skip
+}
 for _name in ("elu", "relu", "selu", "celu", "leaky_relu", "hardtanh", "threshold"):
     functional[f"{_name}_"] = inplace(globals()[_name], f"{_name}_")
-functional |= {f.__name__: f for f in (prelu, glu, softplus, hardshrink, softshrink, tanhshrink, softsign, gelu)}
-functional |= {"logsigmoid": logsigmoid, "softmax": functional_softmax, "log_softmax": functional_log_softmax,
-               "softmin": functional_softmin, "sigmoid": sigmoid, "tanh": tanh}
+functional |= {
+    f.__name__: f
+    for f in (prelu, glu, softplus, hardshrink, softshrink, tanhshrink, softsign, gelu)
+}
+functional |= {
+    "logsigmoid": logsigmoid,
+    "softmax": functional_softmax,
+    "log_softmax": functional_log_softmax,
+    "softmin": functional_softmin,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+}
 
-FUNCTIONS = {"relu": relu, "relu_": relu_, "selu": selu, "celu": celu, "prelu": prelu, "softmax": softmax,
-             "log_softmax": log_softmax, "threshold": threshold, "hardshrink": hardshrink,
-             "selu_": functional["selu_"], "celu_": functional["celu_"], "threshold_": functional["threshold_"]}
-METHODS = {"relu": relu, "softmax": softmax, "log_softmax": log_softmax, "prelu": prelu, "hardshrink": hardshrink}
+FUNCTIONS = {
+    "relu": relu,
+    "relu_": relu_,
+    "selu": selu,
+    "celu": celu,
+    "prelu": prelu,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+    "threshold": threshold,
+    "hardshrink": hardshrink,
+    "selu_": functional["selu_"],
+    "celu_": functional["celu_"],
+    "threshold_": functional["threshold_"],
+}
+METHODS = {
+    "relu": relu,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+    "prelu": prelu,
+    "hardshrink": hardshrink,
+}
 INPLACE = ("relu",)

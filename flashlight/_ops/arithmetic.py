@@ -23,11 +23,15 @@ def _conjugate(value):
 def _alpha(name, array, alpha):
     kind = FROM_MLX[array.dtype]
     if isinstance(alpha, float) and kind.category < 2:
-        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+        raise RuntimeError(
+            "For integral input tensors, argument alpha must not be a floating point number."
+        )
     if isinstance(alpha, bool) and kind is not bool_:
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
     if isinstance(alpha, complex) and not kind.is_complex:
-        raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
+        raise RuntimeError(
+            "For non-complex input tensors, argument alpha must not be a complex number."
+        )
     return alpha
 
 
@@ -170,8 +174,10 @@ def div(input, other, *, rounding_mode=None):
         return floor_divide(input, other)
     if rounding_mode == "trunc":
         return _trunc_divide(input, other)
-    raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
-                       f"'{rounding_mode}'")
+    raise RuntimeError(
+        "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+        f"'{rounding_mode}'"
+    )
 
 
 div.operator = true_divide.operator
@@ -199,8 +205,10 @@ def remainder(input: Operand, other: Operand) -> mx.array:
     return _in_float(_remainder, input, other)
 
 
-remainder.gradients(input=lambda grad: grad,
-                    other=lambda grad, input, other: -grad * div(input, other, rounding_mode="floor"))
+remainder.gradients(
+    input=lambda grad: grad,
+    other=lambda grad, input, other: -grad * div(input, other, rounding_mode="floor"),
+)
 
 
 def _fmod(input, other):
@@ -231,8 +239,10 @@ fmod.gradients(input=lambda grad: grad,
 def neg(input: mx.array) -> mx.array:
     """-input. Raises RuntimeError for bool."""
     if input.dtype == mx.bool_:
-        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying "
-                           "to invert a mask, use the `~` or `logical_not()` operator instead.")
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying "
+            "to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
     return mx.negative(input)
 
 
@@ -298,7 +308,13 @@ def logical_xor(input: mx.array, other: mx.array) -> mx.array:
     return mx.not_equal(_truth(input), _truth(other))
 
 
-@pointwise(promote=SAME, dtypes=INTEGER_OR_BOOL, fast=mx.bitwise_and, name="bitwise_and", kernel="bitwise_and_cpu")
+@pointwise(
+    promote=SAME,
+    dtypes=INTEGER_OR_BOOL,
+    fast=mx.bitwise_and,
+    name="bitwise_and",
+    kernel="bitwise_and_cpu",
+)
 def bitwise_and(input: Operand, other: Operand) -> mx.array:
     """The bits set in both."""
     return mx.bitwise_and(input, other)
@@ -383,7 +399,9 @@ def fmax(input: mx.array, other: mx.array) -> mx.array:
     """The larger of two elements; the other one where one is NaN."""
     if FROM_MLX[input.dtype].category < 2:
         return mx.maximum(input, other)
-    return mx.where(mx.isnan(other), input, mx.where(mx.isnan(input), other, mx.maximum(input, other)))
+    return mx.where(
+        mx.isnan(other), input, mx.where(mx.isnan(input), other, mx.maximum(input, other))
+    )
 
 
 @pointwise(promote=SAME, dtypes=REAL)
@@ -391,7 +409,9 @@ def fmin(input: mx.array, other: mx.array) -> mx.array:
     """The smaller of two elements; the other one where one is NaN."""
     if FROM_MLX[input.dtype].category < 2:
         return mx.minimum(input, other)
-    return mx.where(mx.isnan(other), input, mx.where(mx.isnan(input), other, mx.minimum(input, other)))
+    return mx.where(
+        mx.isnan(other), input, mx.where(mx.isnan(input), other, mx.minimum(input, other))
+    )
 
 
 def _nan_aware_rule(compare):
@@ -475,11 +495,17 @@ def __rshift__(input, other):
     return bitwise_right_shift(input, other)
 
 
-_PUBLIC = (add, sub, rsub, mul, div, floor_divide, remainder, fmod, neg, positive, eq, ne, lt, le, gt, ge,
-           logical_not, logical_and, logical_or, logical_xor, bitwise_and, bitwise_or, bitwise_xor, bitwise_not,
-           bitwise_left_shift, bitwise_right_shift, maximum, minimum, fmax, fmin, clamp, clamp_min, clamp_max)
-_ALIASES = {"subtract": sub, "multiply": mul, "divide": div, "true_divide": true_divide, "negative": neg,
-            "greater": gt, "greater_equal": ge, "less": lt, "less_equal": le, "not_equal": ne, "clip": clamp}
+_PUBLIC = (
+    add, sub, rsub, mul, div, floor_divide, remainder, fmod, neg, positive, eq, ne, lt, le, gt,
+    ge, logical_not, logical_and, logical_or, logical_xor, bitwise_and, bitwise_or, bitwise_xor,
+    bitwise_not, bitwise_left_shift, bitwise_right_shift, maximum, minimum, fmax, fmin, clamp,
+    clamp_min, clamp_max,
+)  # fmt: skip
+_ALIASES = {
+    "subtract": sub, "multiply": mul, "divide": div, "true_divide": true_divide, "negative": neg,
+    "greater": gt, "greater_equal": ge, "less": lt, "less_equal": le, "not_equal": ne,
+    "clip": clamp,
+}  # fmt: skip
 FUNCTIONS = {**{f.__name__: f for f in _PUBLIC}, **_ALIASES}
 METHODS = {name: f for name, f in FUNCTIONS.items() if name != "rsub"}
 INPLACE = tuple(name for name in METHODS

@@ -17,7 +17,9 @@ def _is_differentiable(array):
     return array is not None and FROM_MLX[array.dtype].category >= 2
 
 
-def vector_jacobian(tensors: list[mx.array], cotangents: list[mx.array], compute, wanted: tuple) -> list:
+def vector_jacobian(
+    tensors: list[mx.array], cotangents: list[mx.array], compute, wanted: tuple
+) -> list:
     """Return the gradients of the inputs at `wanted`, by running `compute` again under `mx.vjp`."""
 
     def forward(*chosen):

@@ -8,22 +8,9 @@ import numpy as np
 from .._autograd.history import check_inplace, meta_of
 from .._core.device import META, NATIVE, STREAMS, device, resolve
 from .._core.dtype import (
-    FROM_MLX,
-    bfloat16,
-    bool_,
-    check_supported,
-    complex64,
-    complex128,
-    dtype,
-    float16,
-    float32,
-    float64,
-    int8,
-    int16,
-    int32,
-    int64,
-    uint8,
-)
+    FROM_MLX, bfloat16, bool_, check_supported, complex64, complex128, dtype, float16, float32,
+    float64, int8, int16, int32, int64, uint8,
+)  # fmt: skip
 from .._core.evaluation import local
 from .._core.layout import contiguous as contiguous_layout
 from .._core.layout import layout as layout_of
@@ -78,8 +65,13 @@ def _layout_named(name):
     return LAYOUTS[name]
 
 
-LAYOUTS = {name: layout(name) for name in (
-    "strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged", "_mkldnn")}
+LAYOUTS = {
+    name: layout(name)
+    for name in (
+        "strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged",
+        "_mkldnn",
+    )  # fmt: skip
+}
 strided = LAYOUTS["strided"]
 
 
@@ -107,7 +99,9 @@ def is_contiguous(input, *, memory_format=contiguous_format) -> bool:
     if own.ndim != {"channels_last": 4, "channels_last_3d": 5}[memory_format.name]:
         return False
     expected = format_stride(own.size, memory_format)
-    return own.numel == 0 or all(n == 1 or a == b for n, a, b in zip(own.size, own.stride, expected))
+    return own.numel == 0 or all(
+        n == 1 or a == b for n, a, b in zip(own.size, own.stride, expected)
+    )
 
 
 @primitive(name="_to_copy")
@@ -117,7 +111,10 @@ def _cast(input: mx.array, dtype) -> mx.array:
         if dtype is bool_:
             return input != 0
         import warnings
-        warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=5)
+
+        warnings.warn(
+            "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=5
+        )
         input = mx.real(input)
     own = FROM_MLX[input.dtype]
     if own.category == 2 and dtype.category == 1 and dtype.itemsize < 4:
@@ -148,7 +145,10 @@ def restride(made: Tensor, stride: tuple) -> Tensor:
     if own.stride == stride:
         return made
     target = layout_of(tuple(own.size), stride, 0, own.dtype, own.device)
-    storage = Storage(mx.zeros((own.numel,), own.dtype.mlx), contiguous_layout((own.numel,), own.dtype, own.device))
+    storage = Storage(
+        mx.zeros((own.numel,), own.dtype.mlx),
+        contiguous_layout((own.numel,), own.dtype, own.device),
+    )
     storage.write(target, read(made))
     storage.version = 0
     made._storage, made._layout = storage, target
@@ -162,9 +162,11 @@ def _as_device(input: Tensor, where: device) -> Tensor:
     if where is META:
         return filled(tuple(own.size), 0, own.dtype, META)
     if own.device is META:
-        raise NotImplementedError("Cannot copy out of meta tensor; no data! Please use "
-                                  "torch.nn.Module.to_empty() instead of torch.nn.Module.to() when moving "
-                                  "module from meta to a different device.")
+        raise NotImplementedError(
+            "Cannot copy out of meta tensor; no data! Please use "
+            "torch.nn.Module.to_empty() instead of torch.nn.Module.to() when moving "
+            "module from meta to a different device."
+        )
     return _move(input, where)
 
 
@@ -184,7 +186,16 @@ def _move(input, where):
 _moved.gradients(input=lambda grad: grad)
 
 
-def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None, **kwargs):
+def to(
+    self,
+    *args,
+    dtype=None,
+    device=None,
+    non_blocking=False,
+    copy=False,
+    memory_format=None,
+    **kwargs,
+):
     """Return this tensor as another dtype or on another device; itself if nothing changes.
 
     `to(dtype)`, `to(device, dtype)`, `to(other)`. Raises NotImplementedError for meta tensors.
@@ -208,7 +219,9 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, mem
     result = self
     if dtype is not None:
         if not isinstance(dtype, _DTYPE):
-            raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+            raise TypeError(
+                f"to(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}"
+            )
         if dtype.mlx is None and not (dtype is complex128 and self.dtype is dtype):
             check_supported(dtype)
         result = as_dtype(result, dtype)
@@ -231,10 +244,23 @@ def _caster(name, kind):
     return cast
 
 
-CASTS = {name: _caster(name, kind) for name, kind in (
-    ("float", float32), ("double", float64), ("half", float16), ("bfloat16", bfloat16), ("int", int32),
-    ("long", int64), ("short", int16), ("char", int8), ("byte", uint8), ("bool", bool_), ("cfloat", complex64),
-    ("cdouble", complex128))}
+CASTS = {
+    name: _caster(name, kind)
+    for name, kind in (
+        ("float", float32),
+        ("double", float64),
+        ("half", float16),
+        ("bfloat16", bfloat16),
+        ("int", int32),
+        ("long", int64),
+        ("short", int16),
+        ("char", int8),
+        ("byte", uint8),
+        ("bool", bool_),
+        ("cfloat", complex64),
+        ("cdouble", complex128),
+    )
+}
 
 
 def cpu(self, memory_format=preserve_format):
@@ -252,8 +278,11 @@ def mps(self):
     return self.to("mps")
 
 
-LEGACY = {"Float": float32, "Double": float64, "Half": float16, "BFloat16": bfloat16, "Int": int32, "Long": int64,
-          "Short": int16, "Char": int8, "Byte": uint8, "Bool": bool_, "ComplexFloat": complex64}
+LEGACY = {
+    "Float": float32, "Double": float64, "Half": float16, "BFloat16": bfloat16, "Int": int32,
+    "Long": int64, "Short": int16, "Char": int8, "Byte": uint8, "Bool": bool_,
+    "ComplexFloat": complex64,
+}  # fmt: skip
 LEGACY_NAME = {kind: name for name, kind in LEGACY.items()}
 
 
@@ -322,11 +351,13 @@ def detach(input):
 def detach_(self):
     """Forget the history. Raises RuntimeError for views."""
     if self._meta is not None and self._meta.base is not None:
-        raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using "
-                           "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
-                           "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
-                           "these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
-                           "function in torch/optim/optimizer.py as a solution.")
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using "
+            "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
+            "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
+            "these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
+            "function in torch/optim/optimizer.py as a solution."
+        )
     self._node = None
     return self
 
@@ -341,27 +372,37 @@ def _set_data(self, other) -> None:
     if not isinstance(other, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(other).__name__}")
     if other.dtype is not self.dtype and self._node is not None and not other.dtype.category >= 2:
-        raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        raise RuntimeError(
+            "data set to a tensor that requires gradients must be floating point or complex dtype"
+        )
     self._storage, self._layout = other._storage, other._layout
     if self._node is not None and not self._node.edges and hasattr(self._node, "variable"):
         leaf = self._node
         leaf.storage, leaf.layout, leaf.outputs = other._storage, other._layout, (other._layout,)
 
 
-Tensor.data = property(_get_data, _set_data, doc="The tensor without history; writes do not count as versions.")
+Tensor.data = property(
+    _get_data, _set_data, doc="The tensor without history; writes do not count as versions."
+)
 
 
 def copy_(self, src, non_blocking=False):
     """Write `src`, broadcast and cast, into this tensor, with its history."""
     if not isinstance(src, Tensor):
-        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+        raise TypeError(
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+        )
     recorded = local.grad_enabled
-    if recorded and (self._node is not None or self._meta is not None and self._meta.creation is not None):
+    if recorded and (
+        self._node is not None or self._meta is not None and self._meta.creation is not None
+    ):
         check_inplace(self)
     own = self._layout
     if own.overlaps():
-        raise RuntimeError("unsupported operation: more than one element of the written-to tensor refers to a "
-                           "single memory location. Please clone() the tensor before performing the operation.")
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation."
+        )
     if own.device is META:
         return self
     value = src
@@ -371,9 +412,11 @@ def copy_(self, src, non_blocking=False):
         try:
             value = value.expand(own.size)
         except RuntimeError:
-            raise RuntimeError(f"The size of tensor a ({_first(own.size)}) must match the size of tensor b "
-                               f"({_first(src.shape)}) at non-singleton dimension 0; copy_ of {list(src.shape)} "
-                               f"into {list(own.size)}") from None
+            raise RuntimeError(
+                f"The size of tensor a ({_first(own.size)}) must match the size of tensor b "
+                f"({_first(src.shape)}) at non-singleton dimension 0; copy_ of {list(src.shape)} "
+                f"into {list(own.size)}"
+            ) from None
     if not recorded or not _any_history(self, (src,), {}):
         store(self, read(value))
         if recorded and self._meta is not None and self._meta.base is not None:
@@ -403,7 +446,9 @@ def fill_(self, value):
         recorded = local.grad_enabled
         if recorded:
             check_inplace(self)
-        once = own.view([1 if step == 0 else n for n, step in zip(own.size, own.stride)], own.stride)
+        once = own.view(
+            [1 if step == 0 else n for n, step in zip(own.size, own.stride)], own.stride
+        )
         store(self, mx.broadcast_to(read(value), tuple(once.size)), once)
         if recorded and self._node is not None:
             adopt_result(self, value)
@@ -485,7 +530,9 @@ def resize_(self, *sizes, memory_format=contiguous_format):
     if own.offset:
         target = layout_of(size, target.stride, own.offset, own.dtype, own.device)
     if memory_format.name.startswith("channels_last"):
-        target = layout_of(size, format_stride(size, memory_format), own.offset, own.dtype, own.device)
+        target = layout_of(
+            size, format_stride(size, memory_format), own.offset, own.dtype, own.device
+        )
     if target.extent() * own.dtype.itemsize > self._storage.nbytes():
         self._storage.resize(target.extent() * own.dtype.itemsize)
     self._layout = target
@@ -524,7 +571,9 @@ def dlpack_device(self):
 def as_array(self, dtype=None, copy=None):
     """Return the elements as a NumPy array (NumPy's protocol)."""
     if self._node is not None:
-        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        raise RuntimeError(
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+        )
     host = self.numpy()
     if dtype is not None and host.dtype != dtype:
         return host.astype(dtype, copy=False)
@@ -536,9 +585,13 @@ FUNCTIONS["is_floating_point"] = lambda input: input.is_floating_point()
 FUNCTIONS["is_complex"] = lambda input: input.is_complex()
 FUNCTIONS["is_signed"] = lambda input: input.is_signed()
 FUNCTIONS["numel"] = lambda input: input.numel()
-METHODS = {f.__name__: f for f in (
-    to, cpu, cuda, mps, type_, type_as, clone, contiguous, detach, detach_, copy_, fill_, zero_, as_subclass, set_,
-    resize_, resize_as_, pin_memory, is_pinned, is_contiguous)}
+METHODS = {
+    f.__name__: f
+    for f in (
+        to, cpu, cuda, mps, type_, type_as, clone, contiguous, detach, detach_, copy_, fill_,
+        zero_, as_subclass, set_, resize_, resize_as_, pin_memory, is_pinned, is_contiguous,
+    )  # fmt: skip
+}
 METHODS |= CASTS | {"__dlpack__": dlpack, "__dlpack_device__": dlpack_device, "__array__": as_array}
 INPLACE = ()
 Tensor.layout = property(lambda self: strided, doc="How the elements are kept.")

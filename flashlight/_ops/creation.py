@@ -10,20 +10,9 @@ import numpy as np
 
 from .._core.device import CPU, META, NATIVE, STREAMS, get_default_device, resolve
 from .._core.dtype import (
-    FROM_MLX,
-    FROM_NUMPY,
-    TO_COMPLEX,
-    bfloat16,
-    bool_,
-    check_supported,
-    complex64,
-    complex128,
-    dtype,
-    float32,
-    float64,
-    get_default_dtype,
-    int64,
-)
+    FROM_MLX, FROM_NUMPY, TO_COMPLEX, bfloat16, bool_, check_supported, complex64, complex128,
+    dtype, float32, float64, get_default_dtype, int64,
+)  # fmt: skip
 from .._core.evaluation import ensure_memory
 from .._core.layout import contiguous
 from .._core.layout import layout as layout_of
@@ -46,8 +35,10 @@ def size_from(name: str, sizes) -> tuple:
         size = tuple([operator.index(n) for n in sizes])
     except TypeError:
         position, bad = next((i, n) for i, n in enumerate(sizes) if not hasattr(n, "__index__"))
-        raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, but found element of "
-                        f"type {type(bad).__name__} at pos {position}") from None
+        raise TypeError(
+            f"{name}(): argument 'size' (position 1) must be tuple of ints, but found element of "
+            f"type {type(bad).__name__} at pos {position}"
+        ) from None
     for n in size:
         if n < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {list(size)}")
@@ -130,8 +121,16 @@ def full(size, fill_value, *, out=None, names=None, dtype=None, layout=None, dev
 
 
 def _like(name, value):
-    def make_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
-                  memory_format=None):
+    def make_like(
+        input,
+        *,
+        dtype=None,
+        layout=None,
+        device=None,
+        requires_grad=False,
+        pin_memory=False,
+        memory_format=None,
+    ):
         where = input.device if device is None else resolve(device)
         kind = dtype or input.dtype
         tensor = strided_like(input, filled(tuple(input.shape), value, kind, where), memory_format)
@@ -152,8 +151,10 @@ def strided_like(input: Tensor, made: Tensor, memory_format=None) -> Tensor:
     stride = preserved_stride(source)
     if stride == made._layout.stride:
         return made
-    return make(Storage(read(made).reshape(-1), contiguous((made.numel(),), made.dtype, made.device)),
-                layout_of(made._layout.size, stride, 0, made.dtype, made.device))
+    return make(
+        Storage(read(made).reshape(-1), contiguous((made.numel(),), made.dtype, made.device)),
+        layout_of(made._layout.size, stride, 0, made.dtype, made.device),
+    )
 
 
 def preserved_stride(source) -> tuple:
@@ -186,8 +187,16 @@ def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requir
 
 
 def _new(name, value):
-    def new_filled(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False,
-                   **kwargs):
+    def new_filled(
+        self,
+        *size,
+        dtype=None,
+        device=None,
+        requires_grad=False,
+        layout=None,
+        pin_memory=False,
+        **kwargs,
+    ):
         if "size" in kwargs:
             size = (kwargs.pop("size"),)
         tensor = filled(size_from(name, size), value, dtype or self.dtype,
@@ -221,14 +230,24 @@ def empty_strided(size, stride, *, dtype=None, layout=None, device=None, require
                   pin_memory=False) -> Tensor:
     """Return a tensor of unspecified values (here: zeros) with the strides given."""
     kind, where = dtype or get_default_dtype(), resolve(device)
-    own = layout_of(size_from("empty_strided", (size,)), tuple(stride), 0, check_supported(kind), where)
+    own = layout_of(
+        size_from("empty_strided", (size,)), tuple(stride), 0, check_supported(kind), where
+    )
     flat = filled((own.extent(),), 0, kind, where)
     made = make(flat._storage, own)
     return made.requires_grad_() if requires_grad else made
 
 
-def empty_permuted(size, physical_layout, *, dtype=None, layout=None, device=None, requires_grad=False,
-                   pin_memory=False) -> Tensor:
+def empty_permuted(
+    size,
+    physical_layout,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+) -> Tensor:
     """Return a dense tensor whose dimensions lie in memory in the order given."""
     stride, step = [0] * len(size), 1
     for dim in reversed(physical_layout):
@@ -288,7 +307,8 @@ def _numpy_dtype(array):
     if found is None:
         raise TypeError(
             f"can't convert np.ndarray of type {array.dtype}. The only supported types are: float64, float32, "
-            "float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.")
+            "float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
+        )
     return found
 
 
@@ -310,8 +330,11 @@ def array_of(data, kind: dtype | None) -> mx.array:
             if kind.numpy is not None:
                 data = data.astype(kind.numpy)
         source = np.ascontiguousarray(data).reshape(data.shape)  # NumPy makes 0-d arrays 1-d
-        return mx.array(source, mx.float32 if source.dtype == np.float32 else None).astype(kind.mlx) \
-            if source.dtype != np.float64 else mx.array(source, mx.float64).astype(kind.mlx)
+        return (
+            mx.array(source, mx.float32 if source.dtype == np.float32 else None).astype(kind.mlx)
+            if source.dtype != np.float64
+            else mx.array(source, mx.float64).astype(kind.mlx)
+        )
     if isinstance(data, (bool, int, float, complex)):
         kind = check_supported(kind or number_dtype(data))
         _check_fits(data, kind)
@@ -350,7 +373,9 @@ def _fill(host, data, kind):
         try:
             host[...] = value
         except OverflowError:
-            raise RuntimeError("value cannot be converted to type int64_t without overflow") from None
+            raise RuntimeError(
+                "value cannot be converted to type int64_t without overflow"
+            ) from None
         return
     if host.ndim == 0:
         raise TypeError(f"must be real number, not {type(data).__name__}")
@@ -382,13 +407,20 @@ def _check_fits(value, kind):
         raise RuntimeError(f"value cannot be converted to type {kind.name}_t without overflow")
 
 
-def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False, names=None) -> Tensor:
+def tensor(
+    data, *, dtype=None, device=None, requires_grad=False, pin_memory=False, names=None
+) -> Tensor:
     """Return a new tensor with a copy of `data`: numbers, nested sequences, arrays or a tensor."""
     if isinstance(data, Tensor):
         import warnings
-        warnings.warn("To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() "
-                      "or sourceTensor.detach().clone().requires_grad_(True), rather than "
-                      "torch.tensor(sourceTensor).", UserWarning, stacklevel=2)
+
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() "
+            "or sourceTensor.detach().clone().requires_grad_(True), rather than "
+            "torch.tensor(sourceTensor).",
+            UserWarning,
+            stacklevel=2,
+        )
         made = data.detach().clone().to(device=device or data.device, dtype=dtype or data.dtype)
     else:
         where = resolve(device)
@@ -406,12 +438,18 @@ def _foreign(data):
         return np.asarray(data)
     if hasattr(data, "__dlpack__"):
         return from_dlpack(data)
-    if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, dict)):
+    if (
+        hasattr(data, "__len__")
+        and hasattr(data, "__getitem__")
+        and not isinstance(data, (str, dict))
+    ):
         return list(data)
     return data
 
 
-def scalar_tensor(s, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False) -> Tensor:
+def scalar_tensor(
+    s, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+) -> Tensor:
     """Return a 0-d tensor of a number, of the default dtype unless given."""
     return tensor(s, dtype=dtype or get_default_dtype(), device=device, requires_grad=requires_grad)
 
@@ -437,7 +475,11 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> 
         made = made.clone()
     elif copy is False and not isinstance(obj, (Tensor, np.ndarray)):
         raise ValueError("can't alias arbitrary sequence into a tensor.")
-    made = made.detach() if isinstance(obj, Tensor) and not requires_grad and made.requires_grad else made
+    made = (
+        made.detach()
+        if isinstance(obj, Tensor) and not requires_grad and made.requires_grad
+        else made
+    )
     return made.requires_grad_() if requires_grad and not made.requires_grad else made
 
 
@@ -448,11 +490,15 @@ def from_numpy(ndarray) -> Tensor:
     """
     if isinstance(ndarray, np.ndarray) and not ndarray.flags.writeable:
         import warnings
-        warnings.warn("The given NumPy array is not writable, and PyTorch does not support non-writable "
-                      "tensors. This means writing to this tensor will result in undefined behavior. You may "
-                      "want to copy the array to protect its data or make it writable before converting it to "
-                      "a tensor. This type of warning will be suppressed for the rest of this program.",
-                      UserWarning, stacklevel=2)
+
+        warnings.warn(
+            "The given NumPy array is not writable, and PyTorch does not support non-writable "
+            "tensors. This means writing to this tensor will result in undefined behavior. You may "
+            "want to copy the array to protect its data or make it writable before converting it to "
+            "a tensor. This type of warning will be suppressed for the rest of this program.",
+            UserWarning,
+            stacklevel=2,
+        )
         ndarray = ndarray.copy()
     return from_host(ndarray)
 
@@ -467,12 +513,16 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Ten
     left = raw.size - offset
     if count == -1:
         if left % dtype.itemsize:
-            raise ValueError(f"buffer length ({left} bytes) after offset ({offset} bytes) must be a multiple of "
-                             f"element size ({dtype.itemsize})")
+            raise ValueError(
+                f"buffer length ({left} bytes) after offset ({offset} bytes) must be a multiple of "
+                f"element size ({dtype.itemsize})"
+            )
         count = left // dtype.itemsize
     if count * dtype.itemsize > left or left <= 0:
-        raise ValueError(f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} "
-                         f"bytes) must not be greater than actual buffer length ({raw.size} bytes)")
+        raise ValueError(
+            f"requested buffer length ({count} * {dtype.itemsize} bytes) after offset ({offset} "
+            f"bytes) must not be greater than actual buffer length ({raw.size} bytes)"
+        )
     raw = raw[offset:offset + count * dtype.itemsize]
     if dtype is bfloat16:
         array = mx.view(mx.array(raw.copy().view(np.uint16)), mx.bfloat16)
@@ -506,7 +556,9 @@ def arange(*args, out=None, dtype=None, layout=None, device=None, pin_memory=Fal
     start, end, step = given.pop("start", 0), given.pop("end"), given.pop("step", 1)
     if given:
         raise TypeError(f"arange() got an unexpected keyword argument '{next(iter(given))}'")
-    start, end, step = (v.item() if isinstance(v, (Tensor, np.generic)) else v for v in (start, end, step))
+    start, end, step = (
+        v.item() if isinstance(v, (Tensor, np.generic)) else v for v in (start, end, step)
+    )
     if dtype is None:
         whole = all(isinstance(v, int) for v in (start, end, step))
         dtype = out.dtype if out is not None else int64 if whole else get_default_dtype()
@@ -516,8 +568,11 @@ def arange(*args, out=None, dtype=None, layout=None, device=None, pin_memory=Fal
         raise RuntimeError("step must be nonzero")
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    count = max(0, math.ceil((end - start) / step)) if not all(isinstance(v, int) for v in (start, end, step)) \
+    count = (
+        max(0, math.ceil((end - start) / step))
+        if not all(isinstance(v, int) for v in (start, end, step))
         else max(0, -((start - end) // step))
+    )
     check_supported(dtype)
     where = resolve(device)
     ensure_memory(_bytes_of((count,), dtype))
@@ -539,13 +594,28 @@ def _deliver(made, out, requires_grad):
     return made.requires_grad_() if requires_grad else made
 
 
-def range_(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
-           requires_grad=False) -> Tensor:
+def range_(
+    start,
+    end=None,
+    step=1,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+) -> Tensor:
     """Return start, start + step, … up to and with `end` (PyTorch's deprecated `range`)."""
     import warnings
-    warnings.warn("torch.range is deprecated and will be removed in a future release because its behavior is "
-                  "inconsistent with Python's range builtin. Instead, use torch.arange, which produces values "
-                  "in [start, end).", UserWarning, stacklevel=2)
+
+    warnings.warn(
+        "torch.range is deprecated and will be removed in a future release because its behavior is "
+        "inconsistent with Python's range builtin. Instead, use torch.arange, which produces values "
+        "in [start, end).",
+        UserWarning,
+        stacklevel=2,
+    )
     if end is None:
         start, end = 0, start
     if step == 0:
@@ -593,11 +663,24 @@ def _even_integers(start, end, steps, kind):
     step = np.float32((float(end) - float(start)) / (steps - 1)) if steps > 1 else 0
     index = np.arange(steps)
     low, high = int(start), int(end)
-    return np.where(index < steps / 2, np.trunc(low + step * index), np.trunc(high - step * (steps - 1 - index)))
+    return np.where(
+        index < steps / 2, np.trunc(low + step * index), np.trunc(high - step * (steps - 1 - index))
+    )
 
 
-def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
-             requires_grad=False) -> Tensor:
+def logspace(
+    start,
+    end,
+    steps,
+    base=10.0,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+) -> Tensor:
     """Return `base` to the power of evenly spaced exponents."""
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
     if steps < 0:
@@ -610,7 +693,9 @@ def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None,
         exponents = _even(start, end, steps)
         if kind.category < 2:
             exponents = exponents.astype(np.float32)
-        host = np.power(np.asarray(base, exponents.dtype if not isinstance(base, complex) else None), exponents)
+        host = np.power(
+            np.asarray(base, exponents.dtype if not isinstance(base, complex) else None), exponents
+        )
     return _deliver(finish(_cast_host(host, kind), resolve(device)), out, requires_grad)
 
 
@@ -641,8 +726,10 @@ def complex_(real: mx.array, imag: mx.array) -> mx.array:
             raise RuntimeError("Expected both inputs to be Half, Float or Double tensors but got "
                                f"{FROM_MLX[real.dtype].name} and {FROM_MLX[imag.dtype].name}")
     if real.dtype != imag.dtype:
-        raise RuntimeError(f"Expected object of scalar type {FROM_MLX[real.dtype].name} but got scalar type "
-                           f"{FROM_MLX[imag.dtype].name} for second argument")
+        raise RuntimeError(
+            f"Expected object of scalar type {FROM_MLX[real.dtype].name} but got scalar type "
+            f"{FROM_MLX[imag.dtype].name} for second argument"
+        )
     check_supported(TO_COMPLEX[FROM_MLX[real.dtype]])
     real, imag = mx.broadcast_arrays(real, imag)
     return mx.view(mx.stack([real, imag], axis=-1), mx.complex64).squeeze(-1)
@@ -657,9 +744,13 @@ def polar(abs, angle, *, out=None) -> Tensor:
     return result if out is None else out.resize_(result.shape).copy_(result)
 
 
-FUNCTIONS = {f.__name__: f for f in (
-    zeros, ones, empty, full, zeros_like, ones_like, empty_like, full_like, empty_strided, empty_permuted,
-    tensor, scalar_tensor, as_tensor, asarray, from_numpy, frombuffer, from_dlpack, arange, range_, linspace,
-    logspace, eye, complex_, polar)}
+FUNCTIONS = {
+    f.__name__: f
+    for f in (
+        zeros, ones, empty, full, zeros_like, ones_like, empty_like, full_like, empty_strided,
+        empty_permuted, tensor, scalar_tensor, as_tensor, asarray, from_numpy, frombuffer,
+        from_dlpack, arange, range_, linspace, logspace, eye, complex_, polar,
+    )  # fmt: skip
+}
 METHODS = {f.__name__: f for f in (new_zeros, new_ones, new_empty, new_full, new_tensor)}
 INPLACE = ()

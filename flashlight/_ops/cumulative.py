@@ -113,7 +113,9 @@ def _running(name, function, later):
         if not input.ndim or not input.size:
             return input, mx.zeros(input.shape, mx.int64)
         values = function(input, axis=dim)
-        positions = mx.arange(input.shape[dim]).reshape([-1 if d == dim else 1 for d in range(input.ndim)])
+        positions = mx.arange(input.shape[dim]).reshape(
+            [-1 if d == dim else 1 for d in range(input.ndim)]
+        )
         # The newest element that equals (or is NaN with) the running extreme.
         attained = input == values
         if FROM_MLX[input.dtype].category == 2:
@@ -123,8 +125,13 @@ def _running(name, function, later):
     body.__name__, body.__module__ = name, __name__
     body.__doc__ = f"The running {'largest' if name == 'cummax' else 'smallest'} element along `dim`, and where it is."
     made = primitive(body, returns=returns, dtypes=REAL, kernel=f"{name}_helper_cpu")
-    made.gradients(input=lambda grad, input_shape, dim, indices: grad.new_zeros(input_shape).scatter_add(
-        dim, indices, grad) if len(input_shape) and indices.numel() else grad)
+    made.gradients(
+        input=lambda grad, input_shape, dim, indices: (
+            grad.new_zeros(input_shape).scatter_add(dim, indices, grad)
+            if len(input_shape) and indices.numel()
+            else grad
+        )
+    )
     return made
 
 
@@ -186,5 +193,8 @@ def _panels(y, x, dx, dim, name):
 
 FUNCTIONS = {f.__name__: f for f in (cumsum, cumprod, logcumsumexp, cummax, cummin, diff, trapezoid,
                                      cumulative_trapezoid)} | {"trapz": trapezoid}
-METHODS = {name: FUNCTIONS[name] for name in ("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "diff")}
+METHODS = {
+    name: FUNCTIONS[name]
+    for name in ("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin", "diff")
+}
 INPLACE = ("cumsum", "cumprod")

@@ -20,7 +20,9 @@ def _bool(self) -> bool:
     if self.numel() != 1:
         if self.numel() == 0:
             raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-        raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous; use a.any() or a.all()")
+        raise RuntimeError(
+            "Boolean value of Tensor with more than one value is ambiguous; use a.any() or a.all()"
+        )
     return bool(self.item())
 
 
@@ -29,7 +31,9 @@ def _number(convert):
         value = self.item()
         if isinstance(value, complex) and convert is not complex:
             if value.imag:
-                raise RuntimeError(f"value cannot be converted to type {convert.__name__} without overflow")
+                raise RuntimeError(
+                    f"value cannot be converted to type {convert.__name__} without overflow"
+                )
             value = value.real
         return convert(value)
     return conversion
@@ -56,7 +60,9 @@ def _iter(self):
 def _contains(self, element) -> bool:
     if isinstance(element, (Tensor, int, float, complex)):
         return bool((element == self).any().item())
-    raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+    raise RuntimeError(
+        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+    )
 
 
 def _reversed(self):
@@ -68,29 +74,65 @@ def _dir(self):
 
 
 OPERATORS = {
-    "__pow__": p.pow_, "__rpow__": _reflected(p.pow_), "__ipow__": inplace(p.pow_), "__abs__": p.abs_,
-    "__add__": a.add.operator, "__radd__": a.add.operator, "__sub__": a.sub.operator, "__rsub__": a.rsub,
-    "__mul__": a.mul.operator, "__rmul__": a.mul.operator, "__truediv__": a.true_divide.operator,
+    "__pow__": p.pow_,
+    "__rpow__": _reflected(p.pow_),
+    "__ipow__": inplace(p.pow_),
+    "__abs__": p.abs_,
+    "__add__": a.add.operator,
+    "__radd__": a.add.operator,
+    "__sub__": a.sub.operator,
+    "__rsub__": a.rsub,
+    "__mul__": a.mul.operator,
+    "__rmul__": a.mul.operator,
+    "__truediv__": a.true_divide.operator,
     "__div__": a.true_divide.operator,
-    "__rtruediv__": _reflected(a.true_divide), "__floordiv__": a.floor_divide.operator,
-    "__rfloordiv__": _reflected(a.floor_divide), "__mod__": a.remainder.operator,
-    "__rmod__": _reflected(a.remainder), "__neg__": a.neg, "__pos__": a.positive,
-    "__eq__": a.eq.operator, "__ne__": a.ne.operator, "__lt__": a.lt.operator, "__le__": a.le.operator,
-    "__gt__": a.gt.operator, "__ge__": a.ge.operator,
-    "__and__": a.bitwise_and.operator, "__rand__": a.bitwise_and.operator,
-    "__or__": a.bitwise_or.operator, "__ror__": a.bitwise_or.operator,
-    "__xor__": a.bitwise_xor.operator, "__rxor__": a.bitwise_xor.operator, "__invert__": a.bitwise_not,
-    "__lshift__": a.bitwise_left_shift.operator, "__rlshift__": _reflected(a.bitwise_left_shift),
-    "__rshift__": a.bitwise_right_shift.operator, "__rrshift__": _reflected(a.bitwise_right_shift),
-    "__iadd__": inplace(a.add), "__isub__": inplace(a.sub), "__imul__": inplace(a.mul),
-    "__itruediv__": inplace(a.true_divide), "__idiv__": inplace(a.true_divide),
+    "__rtruediv__": _reflected(a.true_divide),
+    "__floordiv__": a.floor_divide.operator,
+    "__rfloordiv__": _reflected(a.floor_divide),
+    "__mod__": a.remainder.operator,
+    "__rmod__": _reflected(a.remainder),
+    "__neg__": a.neg,
+    "__pos__": a.positive,
+    "__eq__": a.eq.operator,
+    "__ne__": a.ne.operator,
+    "__lt__": a.lt.operator,
+    "__le__": a.le.operator,
+    "__gt__": a.gt.operator,
+    "__ge__": a.ge.operator,
+    "__and__": a.bitwise_and.operator,
+    "__rand__": a.bitwise_and.operator,
+    "__or__": a.bitwise_or.operator,
+    "__ror__": a.bitwise_or.operator,
+    "__xor__": a.bitwise_xor.operator,
+    "__rxor__": a.bitwise_xor.operator,
+    "__invert__": a.bitwise_not,
+    "__lshift__": a.bitwise_left_shift.operator,
+    "__rlshift__": _reflected(a.bitwise_left_shift),
+    "__rshift__": a.bitwise_right_shift.operator,
+    "__rrshift__": _reflected(a.bitwise_right_shift),
+    "__iadd__": inplace(a.add),
+    "__isub__": inplace(a.sub),
+    "__imul__": inplace(a.mul),
+    "__itruediv__": inplace(a.true_divide),
+    "__idiv__": inplace(a.true_divide),
     "__ifloordiv__": inplace(a.floor_divide),
-    "__imod__": inplace(a.remainder), "__iand__": inplace(a.bitwise_and), "__ior__": inplace(a.bitwise_or),
-    "__ixor__": inplace(a.bitwise_xor), "__ilshift__": inplace(a.bitwise_left_shift),
+    "__imod__": inplace(a.remainder),
+    "__iand__": inplace(a.bitwise_and),
+    "__ior__": inplace(a.bitwise_or),
+    "__ixor__": inplace(a.bitwise_xor),
+    "__ilshift__": inplace(a.bitwise_left_shift),
     "__irshift__": inplace(a.bitwise_right_shift),
-    "__bool__": _bool, "__int__": _number(int), "__float__": _number(float), "__complex__": _number(complex),
-    "__index__": _index, "__len__": _len, "__iter__": _iter, "__contains__": _contains, "__reversed__": _reversed,
-    "__hash__": object.__hash__, "__dir__": _dir,
+    "__bool__": _bool,
+    "__int__": _number(int),
+    "__float__": _number(float),
+    "__complex__": _number(complex),
+    "__index__": _index,
+    "__len__": _len,
+    "__iter__": _iter,
+    "__contains__": _contains,
+    "__reversed__": _reversed,
+    "__hash__": object.__hash__,
+    "__dir__": _dir,
 }
 for _name, _function in OPERATORS.items():
     setattr(Tensor, _name, _function)

@@ -13,9 +13,11 @@ from .pointwise import where
 
 def _check_indices(name, index, size):
     if FROM_MLX[index.dtype] not in (int64, int32):
-        raise RuntimeError(f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
-                           f"Int; but got torch.{SCALAR_TYPE_NAME[FROM_MLX[index.dtype]]}Tensor instead (while checking "
-                           f"arguments for {name})")
+        raise RuntimeError(
+            f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
+            f"Int; but got torch.{SCALAR_TYPE_NAME[FROM_MLX[index.dtype]]}Tensor instead (while checking "
+            f"arguments for {name})"
+        )
     if index.size and not is_traced(index):
         low, high = int(mx.min(index).item()), int(mx.max(index).item())
         if low < 0 or high >= size:
@@ -23,7 +25,9 @@ def _check_indices(name, index, size):
 
 
 @primitive(name="embedding")
-def _embedding(weight: mx.array, indices: mx.array, padding_idx=-1, scale_grad_by_freq=False) -> mx.array:
+def _embedding(
+    weight: mx.array, indices: mx.array, padding_idx=-1, scale_grad_by_freq=False
+) -> mx.array:
     """The rows of `weight` that `indices` name, (*) -> (*, width)."""
     if weight.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
@@ -46,7 +50,15 @@ _embedding.gradients(weight=_embedding_rule)
 
 
 @composite
-def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
+def embedding(
+    input,
+    weight,
+    padding_idx=None,
+    max_norm=None,
+    norm_type=2.0,
+    scale_grad_by_freq=False,
+    sparse=False,
+):
     """The rows of `weight` that `input` names, (*) -> (*, width).
 
     `padding_idx` gets no gradient; rows longer than `max_norm` are shortened in place first.
@@ -85,21 +97,41 @@ def _shorten(weight, indices, max_norm, norm_type):
 
 
 @composite
-def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode="mean",
-                  sparse=False, per_sample_weights=None, include_last_offset=False, padding_idx=None):
+def embedding_bag(
+    input,
+    weight,
+    offsets=None,
+    max_norm=None,
+    norm_type=2,
+    scale_grad_by_freq=False,
+    mode="mean",
+    sparse=False,
+    per_sample_weights=None,
+    include_last_offset=False,
+    padding_idx=None,
+):
     """The sum, mean or max of the rows named by each bag of indices; bags are rows of 2-D `input`, or begin at `offsets`."""
     if weight.dtype is int64 and input.is_floating_point():
         weight, input = input, weight
     if per_sample_weights is not None and input.shape != per_sample_weights.shape:
-        raise ValueError(f"embedding_bag: If per_sample_weights ({tuple(per_sample_weights.shape)}) is not None, then it "
-                         f"must have the same shape as the input ({tuple(input.shape)})")
+        raise ValueError(
+            f"embedding_bag: If per_sample_weights ({tuple(per_sample_weights.shape)}) is not None, then it "
+            f"must have the same shape as the input ({tuple(input.shape)})"
+        )
     if input.ndim == 2:
         if offsets is not None:
-            raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed "
-                             "length sequences. However, found offsets of type " + str(type(offsets)))
+            raise ValueError(
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed "
+                "length sequences. However, found offsets of type " + str(type(offsets))
+            )
         bags, length = input.shape
         from .creation import arange
-        offsets = arange(0, bags * length, length, device=input.device) if length else input.new_zeros(bags)
+
+        offsets = (
+            arange(0, bags * length, length, device=input.device)
+            if length
+            else input.new_zeros(bags)
+        )
         input = input.reshape(-1)
         if per_sample_weights is not None:
             per_sample_weights = per_sample_weights.reshape(-1)
@@ -109,22 +141,33 @@ def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale
         if offsets.ndim != 1:
             raise ValueError("offsets has to be a 1D Tensor")
     else:
-        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}")
+        raise ValueError(
+            f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}"
+        )
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum or mean or max")
     if mode == "max" and (scale_grad_by_freq or sparse):
-        raise ValueError("max mode does not support " + ("scaling the gradient by the frequency" if scale_grad_by_freq
-                                                         else "sparse weights"))
+        raise ValueError(
+            "max mode does not support "
+            + ("scaling the gradient by the frequency" if scale_grad_by_freq else "sparse weights")
+        )
     if per_sample_weights is not None and mode != "sum":
-        raise NotImplementedError("embedding_bag: per_sample_weights was not None. per_sample_weights is only supported "
-                                  f"for mode='sum' (got mode='{mode}'). Please open a feature request on GitHub.")
+        raise NotImplementedError(
+            "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported "
+            f"for mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
+        )
     if max_norm is not None:
         _shorten(weight, input, max_norm, norm_type)
-    return _bags(input, weight, offsets, scale_grad_by_freq, mode, sparse, per_sample_weights, include_last_offset,
-                 padding_idx)
+    return _bags(
+        input, weight, offsets, scale_grad_by_freq, mode, sparse, per_sample_weights,
+        include_last_offset, padding_idx,
+    )  # fmt: skip
 
 
-def _bags(input, weight, offsets, scale_grad_by_freq, mode, sparse, per_sample_weights, include_last_offset, padding_idx):
+def _bags(
+    input, weight, offsets, scale_grad_by_freq, mode, sparse, per_sample_weights,
+    include_last_offset, padding_idx,
+):
     if include_last_offset:
         if offsets.numel() == 0:
             raise RuntimeError("include_last_offset: number of offsets should be at least 1")
@@ -134,11 +177,15 @@ def _bags(input, weight, offsets, scale_grad_by_freq, mode, sparse, per_sample_w
         padding_idx += weight.shape[0] if padding_idx < 0 else 0
     if offsets.numel() and not is_traced(read(offsets)):
         if int(offsets[0].item()) != 0:
-            raise RuntimeError(f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
-                               f"position 0. However, got {int(offsets[0].item())}")
+            raise RuntimeError(
+                f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
+                f"position 0. However, got {int(offsets[0].item())}"
+            )
         if int(offsets[-1].item()) > input.numel():
-            raise RuntimeError(f"offsets[-1] can not be greater than input's length({input.numel()}) but got offsets[-1] of "
-                               f"{int(offsets[-1].item())}")
+            raise RuntimeError(
+                f"offsets[-1] can not be greater than input's length({input.numel()}) but got offsets[-1] of "
+                f"{int(offsets[-1].item())}"
+            )
     bags = offsets.numel()
     positions = wrap(mx.arange(input.numel()), input.device)
     bag = (positions.unsqueeze(1) >= offsets.unsqueeze(0)).sum(1) - 1 if bags else positions * 0
@@ -159,8 +206,13 @@ def _bags(input, weight, offsets, scale_grad_by_freq, mode, sparse, per_sample_w
     if mode == "max":
         spread = bag.unsqueeze(1).expand(rows.shape)
         low = float("-inf")
-        made = out.detach().fill_(low).scatter_reduce(0, spread, rows.masked_fill(kept.logical_not().unsqueeze(1), low),
-                                                      "amax")
+        made = (
+            out.detach()
+            .fill_(low)
+            .scatter_reduce(
+                0, spread, rows.masked_fill(kept.logical_not().unsqueeze(1), low), "amax"
+            )
+        )
         return made.masked_fill(made == low, 0)
     rows = where(kept.unsqueeze(1), rows, 0.0).to(rows.dtype)
     total = out.index_add(0, bag, rows)
@@ -200,7 +252,15 @@ functional = {f.__name__: f for f in (embedding, embedding_bag, one_hot)}
 
 def _torch_embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=False):
     """The rows of `weight` that `indices` name (the argument order of `torch.embedding`)."""
-    return embedding(indices, weight, None if padding_idx < 0 else padding_idx, None, 2.0, scale_grad_by_freq, sparse)
+    return embedding(
+        indices,
+        weight,
+        None if padding_idx < 0 else padding_idx,
+        None,
+        2.0,
+        scale_grad_by_freq,
+        sparse,
+    )
 
 
 FUNCTIONS = {"embedding": _torch_embedding}

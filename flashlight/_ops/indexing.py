@@ -47,7 +47,12 @@ def _normal(item):
     if type(item) is int:
         return item
     if isinstance(item, slice):
-        return slice(*[None if bound is None else _bound(bound) for bound in (item.start, item.stop, item.step)])
+        return slice(
+            *[
+                None if bound is None else _bound(bound)
+                for bound in (item.start, item.stop, item.step)
+            ]
+        )
     if isinstance(item, Tensor):
         if item.dtype is bool_ or item.dtype is uint8:
             return item
@@ -57,7 +62,9 @@ def _normal(item):
             return int(item.item())
         return item
     if isinstance(item, np.ndarray):
-        return _normal(from_host(np.ascontiguousarray(item)) if item.ndim else wrap(array_of(item, None), CPU))
+        return _normal(
+            from_host(np.ascontiguousarray(item)) if item.ndim else wrap(array_of(item, None), CPU)
+        )
     if isinstance(item, (list, tuple, range)):
         made = wrap(array_of(list(item), None), CPU)
         if made.numel() == 0:
@@ -65,8 +72,10 @@ def _normal(item):
         return _normal(made)
     if hasattr(item, "__index__"):
         return operator.index(item)
-    raise IndexError(f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
-                     f"indices (got {type(item).__name__})")
+    raise IndexError(
+        f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
+        f"indices (got {type(item).__name__})"
+    )
 
 
 def _bound(bound):
@@ -75,7 +84,9 @@ def _bound(bound):
     try:
         return operator.index(bound)
     except TypeError:
-        raise TypeError("slice indices must be integers or None or have an __index__ method") from None
+        raise TypeError(
+            "slice indices must be integers or None or have an __index__ method"
+        ) from None
 
 
 def _consumed(items) -> int:
@@ -170,8 +181,10 @@ def expand_masks(size, tensors: dict) -> dict:
             continue
         for axis, n in enumerate(tensor.shape):
             if n != size[dim + axis]:
-                raise IndexError(f"The shape of the mask {list(tensor.shape)} at index {axis} does not match the shape "
-                                 f"of the indexed tensor {list(size)} at index {dim + axis}")
+                raise IndexError(
+                    f"The shape of the mask {list(tensor.shape)} at index {axis} does not match the shape "
+                    f"of the indexed tensor {list(size)} at index {dim + axis}"
+                )
         for axis, positions in enumerate(true_positions(tensor)):
             made[dim + axis] = positions
     return made
@@ -191,15 +204,19 @@ def check_bounds(indices, size, dims) -> None:
             continue
         low, high = int(mx.min(index).item()), int(mx.max(index).item())
         if low < -n or high >= n:
-            raise IndexError(f"index {low if low < -n else high} is out of bounds for dimension {dim} with size {n}")
+            raise IndexError(
+                f"index {low if low < -n else high} is out of bounds for dimension {dim} with size {n}"
+            )
 
 
 def _broadcast_indices(indices):
     try:
         shape = broadcast_shapes(*[tuple(i.shape) for i in indices])
     except RuntimeError:
-        raise IndexError("shape mismatch: indexing tensors could not be broadcast together with shapes "
-                         f"{', '.join(str(list(i.shape)) for i in indices)}") from None
+        raise IndexError(
+            "shape mismatch: indexing tensors could not be broadcast together with shapes "
+            f"{', '.join(str(list(i.shape)) for i in indices)}"
+        ) from None
     return [mx.broadcast_to(i, shape) for i in indices], shape
 
 
@@ -235,7 +252,11 @@ def _index(input: mx.array, indices: list[mx.array], dims) -> mx.array:
     front = _to_front(input, dims)
     lengths = [size[d] for d in dims]
     rest = tuple(front.shape[len(dims):])
-    flat = front.reshape((-1, *rest)) if 0 not in front.shape else mx.zeros((_product(lengths), *rest), input.dtype)
+    flat = (
+        front.reshape((-1, *rest))
+        if 0 not in front.shape
+        else mx.zeros((_product(lengths), *rest), input.dtype)
+    )
     taken = mx.take(flat, _flat_index(indices, lengths), axis=0)
     if _place(dims, len(size)) and dims[0]:
         k = len(shape)
@@ -256,7 +277,9 @@ _index.gradients(input=lambda grad, indices, dims, input_shape: _index_put(
 
 
 @primitive(name="index_put")
-def _index_put(input: mx.array, indices: list[mx.array], values: mx.array, dims, accumulate) -> mx.array:
+def _index_put(
+    input: mx.array, indices: list[mx.array], values: mx.array, dims, accumulate
+) -> mx.array:
     """Return `input` with the elements at `indices` replaced by `values`, or `values` added to them."""
     size = tuple(input.shape)
     check_bounds(indices, size, dims)
@@ -267,16 +290,27 @@ def _index_put(input: mx.array, indices: list[mx.array], values: mx.array, dims,
     rest = tuple(front.shape[len(dims):])
     k = len(shape)
     adjacent = _place(dims, len(size))
-    target = [*[size[d] for d in range(dims[0])], *shape, *[size[d] for d in range(dims[0] + len(dims), len(size))]] \
-        if adjacent else [*shape, *rest]
+    target = (
+        [
+            *[size[d] for d in range(dims[0])],
+            *shape,
+            *[size[d] for d in range(dims[0] + len(dims), len(size))],
+        ]
+        if adjacent
+        else [*shape, *rest]
+    )
     try:
         values = mx.broadcast_to(values, target)
     except ValueError:
-        raise RuntimeError(f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
-                           f"indexing result of shape {target}") from None
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
+            f"indexing result of shape {target}"
+        ) from None
     if adjacent and dims[0]:
         first = dims[0]
-        values = mx.transpose(values, [*range(first, first + k), *range(first), *range(first + k, values.ndim)])
+        values = mx.transpose(
+            values, [*range(first, first + k), *range(first), *range(first + k, values.ndim)]
+        )
     count = _product(shape)
     if count == 0 or 0 in size:
         return input
@@ -312,7 +346,11 @@ def getitem(self, index):
         n = own.size[0]
         if not -n <= index < n:
             raise IndexError(f"index {index} is out of bounds for dimension 0 with size {n}")
-        target = own.view(own.size[1:], own.stride[1:], own.offset + (index + n if index < 0 else index) * own.stride[0])
+        target = own.view(
+            own.size[1:],
+            own.stride[1:],
+            own.offset + (index + n if index < 0 else index) * own.stride[0],
+        )
         return view_of(self, target)
     target, tensors = apply_views(own, normalize(index))
     if not tensors:
@@ -329,7 +367,9 @@ def _as_value(self, value):
     if isinstance(value, Tensor):
         return value
     if isinstance(value, (bool, int, float, complex, np.number, np.bool_)):
-        return filled((), value.item() if isinstance(value, np.generic) else value, self.dtype, self.device)
+        return filled(
+            (), value.item() if isinstance(value, np.generic) else value, self.dtype, self.device
+        )
     if isinstance(value, np.ndarray):
         return from_host(value)
     if isinstance(value, (list, tuple)):
@@ -356,8 +396,10 @@ def setitem(self, index, value) -> None:
             region.copy_(value)
         except RuntimeError as error:
             if "expand" in str(error) or "must match" in str(error):
-                raise RuntimeError(f"The expanded size of the tensor {list(region.shape)} must match the existing size "
-                                   f"{list(value.shape)} at non-singleton dimension") from None
+                raise RuntimeError(
+                    f"The expanded size of the tensor {list(region.shape)} must match the existing size "
+                    f"{list(value.shape)} at non-singleton dimension"
+                ) from None
             raise
         return
     if value.dtype is not self.dtype:
@@ -389,8 +431,10 @@ index_put_raw_ = inplace(_index_put, "index_put_")
 
 def _align(input, indices):
     if not isinstance(indices, (tuple, list)):
-        raise TypeError("index_put(): argument 'indices' (position 1) must be tuple of Tensors, not "
-                        f"{type(indices).__name__}")
+        raise TypeError(
+            "index_put(): argument 'indices' (position 1) must be tuple of Tensors, not "
+            f"{type(indices).__name__}"
+        )
     tensors: dict = {}
     dim = 0
     for index in indices:
@@ -449,7 +493,9 @@ def nonzero(input, *, as_tuple=False):
     if as_tuple:
         return tuple([wrap(mx.array(axis.astype(np.int64)), input.device) for axis in found])
     positions = np.argwhere(host)
-    return wrap(mx.array(positions.astype(np.int64).reshape(len(positions), input.ndim)), input.device)
+    return wrap(
+        mx.array(positions.astype(np.int64).reshape(len(positions), input.ndim)), input.device
+    )
 
 
 @composite

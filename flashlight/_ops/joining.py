@@ -41,15 +41,21 @@ _cat.gradients(tensors=_cat_rule)
 def cat(tensors, dim=0, *, out=None):
     """Join tensors along a dimension; all others must agree."""
     if isinstance(tensors, Tensor):
-        raise TypeError("cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
+        raise TypeError(
+            "cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"
+        )
     tensors = list(tensors)
     if not tensors:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     for position, tensor in enumerate(tensors):
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"expected Tensor as element {position} in argument 0, but got {type(tensor).__name__}")
+            raise TypeError(
+                f"expected Tensor as element {position} in argument 0, but got {type(tensor).__name__}"
+            )
         if tensor.ndim == 0:
-            raise RuntimeError(f"zero-dimensional tensor (at position {position}) cannot be concatenated")
+            raise RuntimeError(
+                f"zero-dimensional tensor (at position {position}) cannot be concatenated"
+            )
     kind = tensors[0].dtype
     for tensor in tensors[1:]:
         kind = promote_types(kind, tensor.dtype)
@@ -61,20 +67,28 @@ def cat(tensors, dim=0, *, out=None):
     dim = wrap_dim(operator.index(dim), first.ndim)
     for position, tensor in enumerate(kept[1:], 1):
         if tensor.ndim != first.ndim:
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {first.ndim} and {tensor.ndim}")
+            raise RuntimeError(
+                f"Tensors must have same number of dimensions: got {first.ndim} and {tensor.ndim}"
+            )
         for d, (n, m) in enumerate(zip(first.shape, tensor.shape)):
             if n != m and d != dim:
-                raise RuntimeError(f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got "
-                                   f"size {m} for tensor number {position} in the list.")
+                raise RuntimeError(
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got "
+                    f"size {m} for tensor number {position} in the list."
+                )
     joined = _cat([as_dtype(t, kind) for t in kept], dim)
     if out is not None:
         from .._core.promotion import can_cast
         from .operation import write_out
         if not can_cast(joined.dtype, out.dtype):
-            raise TypeError(f"torch.cat(): input types can't be cast to the desired output type {out.dtype.name}")
+            raise TypeError(
+                f"torch.cat(): input types can't be cast to the desired output type {out.dtype.name}"
+            )
         if joined.requires_grad or out.requires_grad:
-            raise RuntimeError("cat(): functions with out=... arguments don't support automatic differentiation, but "
-                               "one of the arguments requires grad.")
+            raise RuntimeError(
+                "cat(): functions with out=... arguments don't support automatic differentiation, but "
+                "one of the arguments requires grad."
+            )
         return write_out(out, joined)
     return joined
 
@@ -89,9 +103,13 @@ def stack(tensors, dim=0, *, out=None):
     dim = wrap_dim(operator.index(dim), first.ndim + 1)
     for position, tensor in enumerate(tensors):
         if tensor.shape != first.shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 "
-                               f"and {list(tensor.shape)} at entry {position}")
-    return cat([unsqueeze(tensor, dim) for tensor in tensors], dim, **({} if out is None else {"out": out}))
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 "
+                f"and {list(tensor.shape)} at entry {position}"
+            )
+    return cat(
+        [unsqueeze(tensor, dim) for tensor in tensors], dim, **({} if out is None else {"out": out})
+    )
 
 
 def _stacker(name, prepare, dim, text):
@@ -111,7 +129,9 @@ def _at_least(n):
     return atleast(n)
 
 
-hstack = _stacker("hstack", _at_least(1), lambda t: 0 if t.ndim == 1 else 1, "Join tensors side by side.")
+hstack = _stacker(
+    "hstack", _at_least(1), lambda t: 0 if t.ndim == 1 else 1, "Join tensors side by side."
+)
 vstack = _stacker("vstack", _at_least(2), 0, "Join tensors one above the other.")
 dstack = _stacker("dstack", _at_least(3), 2, "Join tensors along the third dimension.")
 column_stack = _stacker("column_stack", lambda t: t.reshape(t.numel(), 1) if t.ndim <= 1 else t, 1,
@@ -124,7 +144,9 @@ def flip(input: mx.array, dims) -> mx.array:
     chosen = wrap_dims((dims,) if isinstance(dims, int) else dims, input.ndim)
     if not input.ndim:
         return input
-    return input[tuple(slice(None, None, -1) if d in chosen else slice(None) for d in range(input.ndim))]
+    return input[
+        tuple(slice(None, None, -1) if d in chosen else slice(None) for d in range(input.ndim))
+    ]
 
 
 flip.gradients(input=lambda grad, dims: flip(grad, dims))
@@ -163,7 +185,9 @@ def roll(input: mx.array, shifts, dims=()) -> mx.array:
     if not dims and len(shifts) == 1:
         return mx.roll(input, shifts[0]) if input.size else input
     if len(shifts) != len(dims):
-        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
+        raise RuntimeError(
+            f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}"
+        )
     for dim in dims:
         if not input.ndim:
             raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
@@ -187,10 +211,14 @@ def rot90(input, k=1, dims=(0, 1)):
     if input.ndim < 2:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {input.ndim}")
     if dims[0] == dims[1] or abs(dims[0] - dims[1]) == input.ndim:
-        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+        raise RuntimeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        )
     for dim in dims:
         if not -input.ndim <= dim < input.ndim:
-            raise RuntimeError(f"Rotation dim{list(dims).index(dim)} out of range, dim{list(dims).index(dim)} = {dim}")
+            raise RuntimeError(
+                f"Rotation dim{list(dims).index(dim)} out of range, dim{list(dims).index(dim)} = {dim}"
+            )
     k %= 4
     if k == 1:
         return _flip(input, (dims[1],)).transpose(dims[0], dims[1])
@@ -212,8 +240,11 @@ def _repeat_rule(grad, input_shape, repeats):
     if 0 in repeats:
         return grad.new_zeros(input_shape)
     if extra:
-        grad = grad.sum(tuple(range(extra))) if not builtin_all_one(repeats[:extra]) else grad.reshape(
-            grad.shape[extra:])
+        grad = (
+            grad.sum(tuple(range(extra)))
+            if not builtin_all_one(repeats[:extra])
+            else grad.reshape(grad.shape[extra:])
+        )
     parts, dims = [], []
     for times, n in zip(repeats[extra:], input_shape):
         if times != 1:
@@ -240,9 +271,13 @@ def repeat(input, *repeats, **kwargs):
         repeats = repeats[0]
     repeats = tuple([operator.index(n) for n in repeats])
     if len(repeats) < input.ndim:
-        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+        raise RuntimeError(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+        )
     if min(repeats, default=1) < 0:
-        raise RuntimeError(f"Trying to create tensor with negative dimension {min(repeats)}: {list(repeats)}")
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension {min(repeats)}: {list(repeats)}"
+        )
     if not repeats:
         return input.clone()
     return _repeat(input, repeats)
@@ -264,14 +299,22 @@ def meshgrid(*tensors, indexing=None):
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     if indexing is None:
         import warnings
-        warnings.warn("torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
-                      UserWarning, stacklevel=2)
+
+        warnings.warn(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
+            UserWarning,
+            stacklevel=2,
+        )
         indexing = "ij"
     if indexing not in ("ij", "xy"):
-        raise RuntimeError(f"torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: {indexing}")
+        raise RuntimeError(
+            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
+        )
     for position, tensor in enumerate(tensors):
         if tensor.ndim > 1:
-            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {tensor.ndim}D")
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {tensor.ndim}D"
+            )
         if tensor.dtype is not tensors[0].dtype:
             raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
     swap = indexing == "xy" and len(tensors) >= 2
@@ -320,8 +363,10 @@ def block_diag(*tensors):
     blocks = []
     for position, tensor in enumerate(tensors):
         if tensor.ndim > 2:
-            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {position} has "
-                               f"{tensor.ndim} dimensions")
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {position} has "
+                f"{tensor.ndim} dimensions"
+            )
         blocks.append(tensor.reshape(1, -1) if tensor.ndim < 2 else tensor)
     if not blocks:
         from .creation import zeros
@@ -373,13 +418,21 @@ def _triangle_indices(name, upper):
             raise RuntimeError(f"\"{name}\" not implemented for '{dtype.name}'")
         import numpy as np
         made = np.triu_indices(row, offset, col) if upper else np.tril_indices(row, offset, col)
-        return make_tensor(np.stack(made).astype(np.int64), dtype=dtype or int64, device=resolve(device))
+        return make_tensor(
+            np.stack(made).astype(np.int64), dtype=dtype or int64, device=resolve(device)
+        )
+
     indices.__name__ = indices.__qualname__ = name
-    indices.__doc__ = f"The positions of the {'upper' if upper else 'lower'} triangle of a matrix, (2, count)."
+    indices.__doc__ = (
+        f"The positions of the {'upper' if upper else 'lower'} triangle of a matrix, (2, count)."
+    )
     return indices
 
 
-triu_indices, tril_indices = _triangle_indices("triu_indices", True), _triangle_indices("tril_indices", False)
+triu_indices, tril_indices = (
+    _triangle_indices("triu_indices", True),
+    _triangle_indices("tril_indices", False),
+)
 
 
 @composite
@@ -425,11 +478,21 @@ def diagflat(input, offset=0):
     return diag_embed(input.reshape(-1), offset)
 
 
-FUNCTIONS = {f.__name__: f for f in (
-    cat, stack, hstack, vstack, dstack, column_stack, flip, fliplr, flipud, roll, rot90, tile, meshgrid,
-    cartesian_prod, combinations, block_diag, triu, tril, triu_indices, tril_indices, diag, diag_embed, diagflat)}
+FUNCTIONS = {
+    f.__name__: f
+    for f in (
+        cat, stack, hstack, vstack, dstack, column_stack, flip, fliplr, flipud, roll, rot90, tile,
+        meshgrid, cartesian_prod, combinations, block_diag, triu, tril, triu_indices,
+        tril_indices, diag, diag_embed, diagflat,
+    )  # fmt: skip
+}
 FUNCTIONS |= {"concat": cat, "concatenate": cat, "row_stack": vstack}
-METHODS = {name: FUNCTIONS[name] for name in ("flip", "fliplr", "flipud", "roll", "rot90", "tile", "triu", "tril", "diag",
-                                              "diag_embed", "diagflat")}
+METHODS = {
+    name: FUNCTIONS[name]
+    for name in (
+        "flip", "fliplr", "flipud", "roll", "rot90", "tile", "triu", "tril", "diag", "diag_embed",
+        "diagflat",
+    )  # fmt: skip
+}
 METHODS["repeat"] = repeat
 INPLACE = ("triu", "tril")

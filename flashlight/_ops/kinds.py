@@ -9,15 +9,8 @@ from typing import Any
 import mlx.core as mx
 
 from .._autograd.history import (
-    STALE,
-    VIEW_NODE,
-    adopt,
-    check_inplace,
-    edge_of,
-    meta_of,
-    remember_view,
-    renew,
-)
+    STALE, VIEW_NODE, adopt, check_inplace, edge_of, meta_of, remember_view, renew,
+)  # fmt: skip
 from .._autograd.node import Node, Saved, sequence
 from .._core.dtype import SCALAR_TYPE_NAME
 from .._core.errors import broadcast_shapes
@@ -27,19 +20,14 @@ from .._core.promotion import can_cast
 from .._core.storage import Storage
 from .._core.tensor import TENSORS, Tensor, make, new, read, snapshot, to_array
 from .operation import (
-    INT_TO_FLOAT,
-    SAME,
-    VALUE,
-    Operand,
-    Operation,
-    OperationNode,
-    observers,
-    write_out,
-)
+    INT_TO_FLOAT, SAME, VALUE, Operand, Operation, OperationNode, observers, write_out,
+)  # fmt: skip
 from .interception import intercepted, interceptors, on_change
 from .overrides import call_overrides, is_override, overriding_in
 
-__all__ = ["INT_TO_FLOAT", "SAME", "Operand", "composite", "inplace", "pointwise", "primitive", "view"]
+__all__ = [
+    "INT_TO_FLOAT", "SAME", "Operand", "composite", "inplace", "pointwise", "primitive", "view",
+]  # fmt: skip
 
 
 def _dress(call, operation: Operation):
@@ -195,9 +183,15 @@ def _binary(operation, kernel, general):
                     if other._layout is layout:
                         result_layout = known.get(layout)
                         right = other._storage
-                        if result_layout is not None and storage.layout is layout and right.layout is layout:
+                        if (
+                            result_layout is not None
+                            and storage.layout is layout
+                            and right.layout is layout
+                        ):
                             result = new(Tensor)
-                            result._storage = storage = Storage(kernel(storage.array, right.array), result_layout)
+                            result._storage = storage = Storage(
+                                kernel(storage.array, right.array), result_layout
+                            )
                             result._layout = result_layout
                             result._node = result._meta = None
                             result._index = 0
@@ -222,7 +216,9 @@ def _binary(operation, kernel, general):
                     if result_layout is not None and storage.layout is layout:
                         array = constant(other, layout.dtype)
                         result = new(Tensor)
-                        result._storage = storage = Storage(kernel(storage.array, array), result_layout)
+                        result._storage = storage = Storage(
+                            kernel(storage.array, array), result_layout
+                        )
                         result._layout = result_layout
                         result._node = result._meta = None
                         result._index = 0
@@ -230,8 +226,14 @@ def _binary(operation, kernel, general):
                         pending.append(storage)
                         if len(pending) > LIMIT:
                             flush(pending)
-                        if input._node is not None and local.grad_enabled and operation.differentiable:
-                            operation.record([input, other, *operation.defaults[2:]], [input], result)
+                        if (
+                            input._node is not None
+                            and local.grad_enabled
+                            and operation.differentiable
+                        ):
+                            operation.record(
+                                [input, other, *operation.defaults[2:]], [input], result
+                            )
                         return result
                     result = general(args, options)
                     if type(result) is Tensor and fast_paths[0] and kind in _PLAIN_NUMBERS:
@@ -250,7 +252,9 @@ def _learn_binary(operation, known, key, layout, result, kind=None):
         return
     if operation.promote is INT_TO_FLOAT and layout.dtype.category < 2:
         return
-    if operation.promote is None or (kind is not None and _PLAIN_NUMBERS[kind] > layout.dtype.category):
+    if operation.promote is None or (
+        kind is not None and _PLAIN_NUMBERS[kind] > layout.dtype.category
+    ):
         return
     if len(known) > 4096:
         known.clear()
@@ -274,7 +278,9 @@ def _record_pair(operation, input, other, result):
     node.sequence = sequence()
     plan = node.plan = operation.plan((left is not None, right is not None), (1, 1))
     if plan.automatic:
-        operation.save(node, [input, other, *operation.defaults[2:]], [input, other], (result,), None)
+        operation.save(
+            node, [input, other, *operation.defaults[2:]], [input, other], (result,), None
+        )
     else:
         saved = node.saved = {}
         for name in plan.names:
@@ -283,7 +289,9 @@ def _record_pair(operation, input, other, result):
             elif name == "input":
                 saved[name] = Saved(input)
             else:
-                saved[name] = operation._value(name, [input, other, *operation.defaults[2:]], (result,))
+                saved[name] = operation._value(
+                    name, [input, other, *operation.defaults[2:]], (result,)
+                )
     result._node = node
 
 
@@ -347,7 +355,9 @@ def view(body=None, *, name=None, varargs=None, many=False, node=None) -> Any:
     if body is None:
         return functools.partial(view, name=name, varargs=varargs, many=many, node=node)
     operation = Operation(body, name=name, varargs=varargs)
-    words = "".join(part[:1].upper() + part[1:] for part in (node or operation.name).strip("_").split("_"))
+    words = "".join(
+        part[:1].upper() + part[1:] for part in (node or operation.name).strip("_").split("_")
+    )
     node_class = type(f"{words}Backward0", (ViewsNode if many else ViewNode,), {"__slots__": ()})
 
     def call(*args, **kwargs):
@@ -448,7 +458,8 @@ def inplace(operation, name=None) -> Any:
         if layout.contiguous is False and layout.overlaps():
             raise RuntimeError(
                 "unsupported operation: more than one element of the written-to tensor refers to a single "
-                "memory location. Please clone() the tensor before performing the operation.")
+                "memory location. Please clone() the tensor before performing the operation."
+            )
         if recorded and _any_history(self, args, kwargs):
             if self._node is STALE:
                 renew(self)
@@ -487,11 +498,15 @@ def replace(self: Tensor, result: Tensor, recorded: bool) -> Tensor:
         if made.size != layout.size:
             shape = broadcast_shapes(tuple(layout.size), tuple(made.size))
             if shape != tuple(layout.size):
-                raise RuntimeError(f"output with shape {list(layout.size)} doesn't match the broadcast shape "
-                                   f"{list(shape)}")
+                raise RuntimeError(
+                    f"output with shape {list(layout.size)} doesn't match the broadcast shape "
+                    f"{list(shape)}"
+                )
         if made.dtype is not layout.dtype and not can_cast(made.dtype, layout.dtype):
-            raise RuntimeError(f"result type {SCALAR_TYPE_NAME[made.dtype]} can't be cast to the desired output "
-                               f"type {SCALAR_TYPE_NAME[layout.dtype]}")
+            raise RuntimeError(
+                f"result type {SCALAR_TYPE_NAME[made.dtype]} can't be cast to the desired output "
+                f"type {SCALAR_TYPE_NAME[layout.dtype]}"
+            )
         array = read(result)
         if made.dtype is not layout.dtype:
             if recorded and result._node is not None:
@@ -535,7 +550,12 @@ def adopt_result(self: Tensor, result: Tensor) -> None:
     own = edge_of(self)
     if edge is None and own is not None:
         node = Overwritten()
-        node.edges, node.outputs, node.saved, node.sequence = (own,), (self._layout,), None, sequence()
+        node.edges, node.outputs, node.saved, node.sequence = (
+            (own,),
+            (self._layout,),
+            None,
+            sequence(),
+        )
         edge = node, 0
     adopt(self, edge)
 
@@ -602,8 +622,10 @@ def _composite_out(name, result, out):
         if not isinstance(target, Tensor):
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(target).__name__}")
         if local.grad_enabled and (value._node is not None or target._node is not None):
-            raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic "
-                               "differentiation, but one of the arguments requires grad.")
+            raise RuntimeError(
+                f"{name}(): functions with out=... arguments don't support automatic "
+                "differentiation, but one of the arguments requires grad."
+            )
         write_out(target, value)
     return out
 

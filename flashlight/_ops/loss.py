@@ -31,8 +31,10 @@ def reduction_of(reduction, size_average=None, reduce=None) -> str:
         average = True if size_average is None else size_average
         whole = True if reduce is None else reduce
         reduction = "none" if not whole else "mean" if average else "sum"
-        warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
-                      stacklevel=4)
+        warnings.warn(
+            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
+            stacklevel=4,
+        )
     if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not a valid value for reduction")
     return reduction
@@ -45,9 +47,11 @@ def finish(loss, reduction):
 
 def _warn_sizes(name, input, target):
     if input.shape != target.shape:
-        warnings.warn(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This "
-                      "will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-                      stacklevel=4)
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This "
+            "will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            stacklevel=4,
+        )
 
 
 def _weighted(loss, weight, reduction):
@@ -114,10 +118,12 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
         kind = "batchmean"
     else:
         if reduction == "mean":
-            warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size."
-                          "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
-                          "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
-                          stacklevel=3)
+            warnings.warn(
+                "reduction: 'mean' divides the total loss by both the batch size and the support size."
+                "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
+                "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
+                stacklevel=3,
+            )
         kind = reduction_of(reduction, size_average, reduce)
     if log_target:
         loss = exp(target) * (target - input)
@@ -133,7 +139,9 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
 
 
 @primitive(name="nll_loss", node="NllLoss", dtypes=None)
-def _nll(input: mx.array, target: mx.array, weight: mx.array | None, reduction, ignore_index) -> mx.array:
+def _nll(
+    input: mx.array, target: mx.array, weight: mx.array | None, reduction, ignore_index
+) -> mx.array:
     """Minus the entry of `input`, (N, C, …), that `target`, (N, …), names, weighted by class."""
     chosen, factor = _pick(input, target, weight, ignore_index)
     loss = -(chosen * factor)
@@ -161,14 +169,17 @@ def _pick(input, target, weight, ignore_index):
 
 
 @primitive(name="nll_loss_backward")
-def _nll_backward(input: mx.array, target: mx.array, weight: mx.array | None, shape, reduction, ignore_index
-                  ) -> mx.array:
+def _nll_backward(
+    input: mx.array, target: mx.array, weight: mx.array | None, shape, reduction, ignore_index
+) -> mx.array:
     """Spread the gradient `input` of a loss over the entries that targets name."""
     classes = mx.arange(shape[1]).reshape([-1 if d == 1 else 1 for d in range(len(shape))])
     valid = target != ignore_index
     factor = valid.astype(input.dtype)
     if weight is not None:
-        factor = factor * mx.take(weight, mx.where(valid, target, mx.zeros_like(target))).astype(input.dtype)
+        factor = factor * mx.take(weight, mx.where(valid, target, mx.zeros_like(target))).astype(
+            input.dtype
+        )
     scaled = input * factor
     if reduction == "mean":
         scaled = scaled / _accurate_sum(factor)
@@ -176,8 +187,11 @@ def _nll_backward(input: mx.array, target: mx.array, weight: mx.array | None, sh
     return mx.where(hit, mx.expand_dims(-scaled, 1), mx.zeros((), input.dtype))
 
 
-_nll.gradients(input=lambda grad, input_shape, target, weight, reduction, ignore_index: _nll_backward(
-    grad, target, weight, tuple(input_shape), reduction, ignore_index))
+_nll.gradients(
+    input=lambda grad, input_shape, target, weight, reduction, ignore_index: _nll_backward(
+        grad, target, weight, tuple(input_shape), reduction, ignore_index
+    )
+)
 
 
 def _check_classes(target, classes, ignore_index):
@@ -188,7 +202,9 @@ def _check_classes(target, classes, ignore_index):
         return
     bad = ((array < 0) | (array >= classes)) & (array != ignore_index)
     if bool(mx.any(bad).item()):
-        wrong = [v for v in array.reshape(-1).tolist() if not 0 <= v < classes and v != ignore_index][0]
+        wrong = [
+            v for v in array.reshape(-1).tolist() if not 0 <= v < classes and v != ignore_index
+        ][0]
         raise IndexError(f"Target {wrong} is out of bounds.")
 
 
@@ -200,7 +216,9 @@ def _class_target(target, name):
 
 
 @composite
-def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
+def nll_loss(
+    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"
+):
     """The negative log likelihood: minus the entry of `input`, (C), (N, C) or (N, C, …), that `target` names.
 
     Raises IndexError for classes that are not there (unless `ignore_index`).
@@ -216,18 +234,28 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
         if target.ndim > 1:
             raise RuntimeError("1D target tensor expected, multi-target not supported")
         input, target = input.unsqueeze(0), target.reshape(1)
-    if target.ndim != input.ndim - 1 or input.shape[0] != target.shape[0] or input.shape[2:] != target.shape[1:]:
+    if (
+        target.ndim != input.ndim - 1
+        or input.shape[0] != target.shape[0]
+        or input.shape[2:] != target.shape[1:]
+    ):
         if input.shape[0] != (target.shape[0] if target.ndim else 0):
-            raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
-                             f"({target.shape[0] if target.ndim else 0}).")
+            raise ValueError(
+                f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
+                f"({target.shape[0] if target.ndim else 0})."
+            )
         if input.ndim == 2:
             raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-        raise RuntimeError(f"only batches of spatial targets supported ({input.ndim - 1}D tensors) but got targets of "
-                           f"size: : {list(target.shape)}; expected size {list(input.shape[:1] + input.shape[2:])}")
+        raise RuntimeError(
+            f"only batches of spatial targets supported ({input.ndim - 1}D tensors) but got targets of "
+            f"size: : {list(target.shape)}; expected size {list(input.shape[:1] + input.shape[2:])}"
+        )
     target = _class_target(target, "nll_loss")
     if weight is not None and (weight.ndim != 1 or weight.numel() != input.shape[1]):
-        raise RuntimeError(f"weight tensor should be defined either for all {input.shape[1]} classes or no classes but got "
-                           f"weight tensor of shape: {list(weight.shape)}")
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {input.shape[1]} classes or no classes but got "
+            f"weight tensor of shape: {list(weight.shape)}"
+        )
     if weight is not None and weight.dtype is not input.dtype:
         raise RuntimeError(f"expected scalar type {SCALAR_TYPE_NAME[input.dtype]} but found "
                            f"{SCALAR_TYPE_NAME[weight.dtype]}")
@@ -237,8 +265,16 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
 
 
 @composite
-def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean",
-                  label_smoothing=0.0):
+def cross_entropy(
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+    label_smoothing=0.0,
+):
     """The cross entropy of logits, (C), (N, C) or (N, C, …), with class indices or class probabilities.
 
     Raises IndexError for classes that are not there (unless `ignore_index`).
@@ -260,8 +296,9 @@ def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-1
     loss = nll_loss(scores, target, weight, None, ignore_index, None, reduction)
     if label_smoothing == 0:
         return loss
-    return loss * (1 - label_smoothing) + _smooth(scores, target, weight, reduction, ignore_index, axis) * (
-        label_smoothing / input.shape[axis])
+    return loss * (1 - label_smoothing) + _smooth(
+        scores, target, weight, reduction, ignore_index, axis
+    ) * (label_smoothing / input.shape[axis])
 
 
 def _smooth(scores, target, weight, reduction, ignore_index, axis):
@@ -278,7 +315,9 @@ def _smooth(scores, target, weight, reduction, ignore_index, axis):
         return sum(smooth)
     if weight is not None:
         safe = target.masked_fill(ignored, 0)
-        return sum(smooth) / sum(weight.index_select(0, safe.reshape(-1)).masked_fill(ignored.reshape(-1), 0))
+        return sum(smooth) / sum(
+            weight.index_select(0, safe.reshape(-1)).masked_fill(ignored.reshape(-1), 0)
+        )
     return sum(smooth) / sum(ignored.logical_not()).to(smooth.dtype)
 
 
@@ -308,24 +347,37 @@ def _bce(input: mx.array, target: mx.array) -> mx.array:
     wide = input.astype(mx.float32) if input.dtype in (mx.float16, mx.bfloat16) else input
     target = target.astype(wide.dtype)
     floor = mx.array(-100.0, wide.dtype)
-    made = (target - 1) * mx.maximum(mx.log1p(-wide), floor) - target * mx.maximum(mx.log(wide), floor)
+    made = (target - 1) * mx.maximum(mx.log1p(-wide), floor) - target * mx.maximum(
+        mx.log(wide), floor
+    )
     return made.astype(input.dtype)
 
 
 _bce.gradients(
-    input=lambda grad, input, target: grad * (input - target) / clamp((1 - input) * input, min=1e-12),
-    target=lambda grad, input: grad * (clamp(log1p(-input), min=-100) - clamp(log(input), min=-100)))
+    input=lambda grad, input, target: (
+        grad * (input - target) / clamp((1 - input) * input, min=1e-12)
+    ),
+    target=lambda grad, input: (
+        grad * (clamp(log1p(-input), min=-100) - clamp(log(input), min=-100))
+    ),
+)
 
 
 @composite
-def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
+def binary_cross_entropy(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean"
+):
     """The cross entropy of probabilities with targets in [0, 1]. Raises ValueError if sizes differ."""
     reduction = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
-        raise ValueError(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
-                         "deprecated. Please ensure they have the same size.")
+        raise ValueError(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
+            "deprecated. Please ensure they have the same size."
+        )
     if target.dtype is not input.dtype:
-        raise RuntimeError(f"Found dtype {SCALAR_TYPE_NAME[target.dtype]} but expected {SCALAR_TYPE_NAME[input.dtype]}")
+        raise RuntimeError(
+            f"Found dtype {SCALAR_TYPE_NAME[target.dtype]} but expected {SCALAR_TYPE_NAME[input.dtype]}"
+        )
     loss = _bce(input, target)
     if weight is not None:
         broadcast_shapes(tuple(target.shape), tuple(weight.shape))
@@ -334,12 +386,15 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
 
 
 @composite
-def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None, reduction="mean",
-                                     pos_weight=None):
+def binary_cross_entropy_with_logits(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
+):
     """The cross entropy of sigmoid(input) with targets, without overflow. Raises ValueError if sizes differ."""
     reduction = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
-        raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+        raise ValueError(
+            f"Target size ({target.shape}) must be the same as input size ({input.shape})"
+        )
     if pos_weight is not None:
         scale = (pos_weight - 1) * target + 1
         loss = (1 - target) * input - scale * logsigmoid(input)
@@ -349,8 +404,16 @@ def binary_cross_entropy_with_logits(input, target, weight=None, size_average=No
 
 
 @composite
-def poisson_nll_loss(input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None,
-                     reduction="mean"):
+def poisson_nll_loss(
+    input,
+    target,
+    log_input=True,
+    full=False,
+    size_average=None,
+    eps=1e-8,
+    reduce=None,
+    reduction="mean",
+):
     """The negative log likelihood of a Poisson distribution; `full` adds Stirling's term."""
     if size_average is not None or reduce is not None:
         reduction = reduction_of(reduction, size_average, reduce)
@@ -373,7 +436,9 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     if var.shape != input.shape:
         if input.shape[:-1] == var.shape:
             var = var.unsqueeze(-1)
-        elif not (input.shape[:-1] == var.shape[:-1] and var.shape[-1] == 1) and not _broadcasts(var, input):
+        elif not (input.shape[:-1] == var.shape[:-1] and var.shape[-1] == 1) and not _broadcasts(
+            var, input
+        ):
             raise ValueError("var is of incorrect size")
     if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not valid")
@@ -398,7 +463,9 @@ def _broadcasts(var, input):
 
 
 @composite
-def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"):
+def hinge_embedding_loss(
+    input, target, margin=1.0, size_average=None, reduce=None, reduction="mean"
+):
     """input where target is 1, max(0, margin - input) where it is -1."""
     reduction = reduction_of(reduction, size_average, reduce)
     negative = clamp(margin - input, min=0)
@@ -407,12 +474,16 @@ def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=No
 
 
 @composite
-def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
+def margin_ranking_loss(
+    input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"
+):
     """max(0, -target·(input1 - input2) + margin)."""
     reduction = reduction_of(reduction, size_average, reduce)
     if input1.ndim != input2.ndim or input1.ndim != target.ndim:
-        raise RuntimeError(f"margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
-                           f"{input1.shape}, input2: {input2.shape}, target: {target.shape} ")
+        raise RuntimeError(
+            f"margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
+            f"{input1.shape}, input2: {input2.shape}, target: {target.shape} "
+        )
     return finish(clamp(-target * (input1 - input2) + margin, min=0), reduction)
 
 
@@ -425,21 +496,27 @@ def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="m
 
 
 @composite
-def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"):
+def cosine_embedding_loss(
+    input1, input2, target, margin=0, size_average=None, reduce=None, reduction="mean"
+):
     """1 - cos where target is 1, max(0, cos - margin) where it is -1."""
     reduction = reduction_of(reduction, size_average, reduce)
     dims = target.ndim
     if dims not in (0, 1):
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if input1.ndim != dims + 1 or input2.ndim != dims + 1:
-        raise RuntimeError(f"{dims}D target tensor expects {dims + 1}D input tensors, but found inputs with sizes "
-                           f"{list(input1.shape)} and {list(input2.shape)}.")
+        raise RuntimeError(
+            f"{dims}D target tensor expects {dims + 1}D input tensors, but found inputs with sizes "
+            f"{list(input1.shape)} and {list(input2.shape)}."
+        )
     axis = dims
     product = sum(input1 * input2, axis)
     eps = 1e-12
     size1, size2 = sum(input1 * input1, axis) + eps, sum(input2 * input2, axis) + eps
     cosine = product / (size1 * size2).sqrt()
-    loss = where(target == 1, 1 - cosine, 0.0) + where(target == -1, clamp(cosine - margin, min=0), 0.0)
+    loss = where(target == 1, 1 - cosine, 0.0) + where(
+        target == -1, clamp(cosine - margin, min=0), 0.0
+    )
     return finish(loss, reduction)
 
 
@@ -447,8 +524,10 @@ def _margin_targets(name, input, target):
     rows = input.reshape(1, -1) if input.ndim < 2 else input
     labels = target.reshape(1, -1) if input.ndim < 2 else target
     if input.ndim > 2 or input.ndim == 2 and 0 in input.shape[1:]:
-        raise RuntimeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
-                           f"{list(input.shape)}")
+        raise RuntimeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+            f"{list(input.shape)}"
+        )
     return rows, labels
 
 
@@ -458,7 +537,9 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     reduction = reduction_of(reduction, size_average, reduce)
     rows, labels = _margin_targets("multilabel_margin_loss", input, target)
     if labels.shape != rows.shape:
-        raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
+        raise RuntimeError(
+            f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
+        )
     if labels.dtype is not int64:
         raise RuntimeError(f"expected scalar type Long but found {SCALAR_TYPE_NAME[labels.dtype]}")
     n = rows.shape[1]
@@ -475,7 +556,9 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
 
 
 @composite
-def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
+def multilabel_soft_margin_loss(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean"
+):
     """The mean over classes of the cross entropy of sigmoid(input) with 0-1 targets."""
     reduction = reduction_of(reduction, size_average, reduce)
     loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
@@ -485,7 +568,9 @@ def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, r
 
 
 @composite
-def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"):
+def multi_margin_loss(
+    input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"
+):
     """The hinge (to the power p) between the target class and every other, over the number of classes."""
     reduction = reduction_of(reduction, size_average, reduce)
     if p not in (1, 2):
@@ -493,12 +578,16 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
     if weight is not None and weight.ndim != 1:
         raise ValueError("weight must be one-dimensional")
     if input.ndim > 2 or 0 in input.shape[1:]:
-        raise RuntimeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
-                           f"{list(input.shape)}")
+        raise RuntimeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+            f"{list(input.shape)}"
+        )
     rows = input.reshape(1, -1) if input.ndim < 2 else input
     labels = target.reshape(-1)
     if labels.numel() != rows.shape[0]:
-        raise RuntimeError(f"inconsistent target size, expected {rows.shape[0]} but got {list(target.shape)}")
+        raise RuntimeError(
+            f"inconsistent target size, expected {rows.shape[0]} but got {list(target.shape)}"
+        )
     n = rows.shape[1]
     if weight is not None and weight.numel() != n:
         raise RuntimeError(f"inconsistent weight size, expected {n} but got {list(weight.shape)}")
@@ -517,16 +606,28 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
 
 
 @composite
-def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-6, swap=False, size_average=None, reduce=None,
-                        reduction="mean"):
+def triplet_margin_loss(
+    anchor,
+    positive,
+    negative,
+    margin=1.0,
+    p=2,
+    eps=1e-6,
+    swap=False,
+    size_average=None,
+    reduce=None,
+    reduction="mean",
+):
     """max(0, |anchor - positive| - |anchor - negative| + margin), in the p-norm of the last dimension."""
     reduction = reduction_of(reduction, size_average, reduce)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:
-        raise RuntimeError(f"The anchor, positive, and negative tensors are expected to have the same number of "
-                           f"dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative "
-                           f"{negative.ndim}D inputs")
+        raise RuntimeError(
+            f"The anchor, positive, and negative tensors are expected to have the same number of "
+            f"dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative "
+            f"{negative.ndim}D inputs"
+        )
 
     def distance(a, b):
         return vector_norm(a - b + eps, float(p), (-1,))
@@ -537,17 +638,20 @@ def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-6, s
 
 
 @composite
-def triplet_margin_with_distance_loss(anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False,
-                                      reduction="mean"):
+def triplet_margin_with_distance_loss(
+    anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False, reduction="mean"
+):
     """`triplet_margin_loss` with any distance."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"{reduction} is not a valid value for reduction")
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     if not anchor.ndim == positive.ndim == negative.ndim:
-        raise RuntimeError(f"The anchor, positive, and negative tensors are expected to have the same number of "
-                           f"dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative "
-                           f"{negative.ndim}D inputs")
+        raise RuntimeError(
+            f"The anchor, positive, and negative tensors are expected to have the same number of "
+            f"dimensions, but got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative "
+            f"{negative.ndim}D inputs"
+        )
     if distance_function is None:
         from .distance import pairwise_distance as distance_function
     near, far = distance_function(anchor, positive), distance_function(anchor, negative)
@@ -556,11 +660,16 @@ def triplet_margin_with_distance_loss(anchor, positive, negative, *, distance_fu
     return finish(clamp(margin + near - far, min=0), reduction)
 
 
-functional = {f.__name__: f for f in (
-    mse_loss, l1_loss, smooth_l1_loss, huber_loss, kl_div, nll_loss, cross_entropy, binary_cross_entropy,
-    binary_cross_entropy_with_logits, poisson_nll_loss, gaussian_nll_loss, hinge_embedding_loss, margin_ranking_loss,
-    soft_margin_loss, cosine_embedding_loss, multilabel_margin_loss, multilabel_soft_margin_loss, multi_margin_loss,
-    triplet_margin_loss, triplet_margin_with_distance_loss)}
+functional = {
+    f.__name__: f
+    for f in (
+        mse_loss, l1_loss, smooth_l1_loss, huber_loss, kl_div, nll_loss, cross_entropy,
+        binary_cross_entropy, binary_cross_entropy_with_logits, poisson_nll_loss,
+        gaussian_nll_loss, hinge_embedding_loss, margin_ranking_loss, soft_margin_loss,
+        cosine_embedding_loss, multilabel_margin_loss, multilabel_soft_margin_loss,
+        multi_margin_loss, triplet_margin_loss, triplet_margin_with_distance_loss,
+    )  # fmt: skip
+}
 
 FUNCTIONS = {}
 METHODS = {}

@@ -37,14 +37,22 @@ def _integer_product(a, b):
             return (a * b).sum().astype(kind)
         made = _integer_product(a[None] if a.ndim == 1 else a, b[:, None] if b.ndim == 1 else b)
         return (made.squeeze(-2) if a.ndim == 1 else made.squeeze(-1)).astype(kind)
-    total = math.prod(broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]))) * a.shape[-2] * b.shape[-1]
+    total = (
+        math.prod(broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2])))
+        * a.shape[-2]
+        * b.shape[-1]
+    )
     chunk = max(1, min(inner, (1 << 22) // max(total, 1)))
     made = None
     for start in range(0, inner, chunk):
         part = (a[..., :, start:start + chunk, None] * b[..., None, start:start + chunk, :]).sum(-2)
         made = part if made is None else made + part
     if made is None:
-        shape = (*broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2])), a.shape[-2], b.shape[-1])
+        shape = (
+            *broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2])),
+            a.shape[-2],
+            b.shape[-1],
+        )
         made = mx.zeros(shape, wide)
     return made.astype(kind)
 
@@ -52,7 +60,9 @@ def _integer_product(a, b):
 def _same_dtype(name, a, b):
     if a.dtype != b.dtype:
         names = [SCALAR_TYPE_NAME[FROM_MLX[x.dtype]].lower() for x in (a, b)]
-        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {names[0]} != {names[1]}")
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {names[0]} != {names[1]}"
+        )
 
 
 def _no_bool(name, kind):
@@ -68,8 +78,10 @@ def mm(input: mx.array, mat2: mx.array) -> mx.array:
     if mat2.ndim != 2:
         raise RuntimeError("mat2 must be a matrix")
     if input.shape[1] != mat2.shape[0]:
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({input.shape[0]}x{input.shape[1]} and "
-                           f"{mat2.shape[0]}x{mat2.shape[1]})")
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({input.shape[0]}x{input.shape[1]} and "
+            f"{mat2.shape[0]}x{mat2.shape[1]})"
+        )
     _same_dtype("mm", input, mat2)
     _no_bool("addmm_impl_cpu_", input.dtype)
     return product(input, mat2)
@@ -85,8 +97,10 @@ def bmm(input: mx.array, mat2: mx.array) -> mx.array:
     if input.ndim != 3 or mat2.ndim != 3:
         raise RuntimeError(f"batch{1 if input.ndim != 3 else 2} must be a 3D tensor")
     if input.shape[0] != mat2.shape[0] or input.shape[2] != mat2.shape[1]:
-        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{input.shape[0]}, "
-                           f"{input.shape[2]}] but got: [{mat2.shape[0]}, {mat2.shape[1]}].")
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{input.shape[0]}, "
+            f"{input.shape[2]}] but got: [{mat2.shape[0]}, {mat2.shape[1]}]."
+        )
     _same_dtype("bmm", input, mat2)
     _no_bool("bmm", input.dtype)
     return product(input, mat2)
@@ -116,18 +130,26 @@ def matmul(input: mx.array, other: mx.array) -> mx.array:
 
 def _refuse(input, other):
     if input.ndim == 1 and other.ndim == 1:
-        raise RuntimeError(f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{other.shape[0]}] to "
-                           f"have the same number of elements, but got {input.shape[0]} and {other.shape[0]} elements "
-                           "respectively")
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{other.shape[0]}] to "
+            f"have the same number of elements, but got {input.shape[0]} and {other.shape[0]} elements "
+            "respectively"
+        )
     if other.ndim == 1:
-        raise RuntimeError(f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[-1]}), vec "
-                           f"({other.shape[0]})")
+        raise RuntimeError(
+            f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[-1]}), vec "
+            f"({other.shape[0]})"
+        )
     if input.ndim <= 2 and other.ndim <= 2 or other.ndim == 2:
         rows = math.prod(input.shape[:-1]) if input.ndim > 1 else 1
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and "
-                           f"{other.shape[-2]}x{other.shape[-1]})")
-    raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{other.shape[0]}, "
-                       f"{input.shape[-1]}] but got: [{other.shape[0]}, {other.shape[-2]}].")
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and "
+            f"{other.shape[-2]}x{other.shape[-1]})"
+        )
+    raise RuntimeError(
+        f"Expected size for first two dimensions of batch2 tensor to be: [{other.shape[0]}, "
+        f"{input.shape[-1]}] but got: [{other.shape[0]}, {other.shape[-2]}]."
+    )
 
 
 def _matmul_left(grad, other, input_shape):
@@ -150,7 +172,9 @@ def _matmul_right(grad, input, other_shape):
         return matmul(conj(transpose(flat, 0, 1)), reshape(grad, (-1,)))
     if input.ndim == 1:
         return conj(input).unsqueeze(-1) * grad.unsqueeze(-2)
-    if len(other_shape) == 2 and input.ndim > 2:  # one product instead of a batch that is then summed
+    if (
+        len(other_shape) == 2 and input.ndim > 2
+    ):  # one product instead of a batch that is then summed
         flat = reshape(input, (-1, input.shape[-1]))
         return matmul(conj(transpose(flat, 0, 1)), reshape(grad, (-1, grad.shape[-1])))
     return matmul(conj(transpose(input, -2, -1)), grad)
@@ -201,8 +225,10 @@ def inner(input, other):
     if input.ndim == 0 or other.ndim == 0:
         return input * other
     if input.shape[-1] != other.shape[-1]:
-        raise RuntimeError("inner() the last dimension must match on both input tensors but got shapes "
-                           f"{list(input.shape)} and {list(other.shape)}")
+        raise RuntimeError(
+            "inner() the last dimension must match on both input tensors but got shapes "
+            f"{list(input.shape)} and {list(other.shape)}"
+        )
     return tensordot(input, other, [[-1], [-1]])
 
 
@@ -221,21 +247,27 @@ def _blend(input, made, beta, alpha):
     if beta == 0:
         shape = broadcast_shapes(tuple(input.shape), tuple(made.shape))
         if shape != tuple(made.shape):
-            raise RuntimeError(f"The expanded size of the tensor {list(made.shape)} must match the existing size "
-                               f"{list(input.shape)}")
+            raise RuntimeError(
+                f"The expanded size of the tensor {list(made.shape)} must match the existing size "
+                f"{list(input.shape)}"
+            )
         return made
     input = input if beta == 1 else input * beta
     shape = broadcast_shapes(tuple(input.shape), tuple(made.shape))
     if shape != tuple(made.shape):
-        raise RuntimeError(f"The expanded size of the tensor ({list(made.shape)}) must match the existing size "
-                           f"({list(input.shape)})")
+        raise RuntimeError(
+            f"The expanded size of the tensor ({list(made.shape)}) must match the existing size "
+            f"({list(input.shape)})"
+        )
     return input + made
 
 
 def _check_factors(name, input, beta, alpha):
     if input.dtype.category < 2 and (isinstance(beta, float) or isinstance(alpha, float)):
         which = "beta" if isinstance(beta, float) else "alpha"
-        raise RuntimeError(f"For integral input tensors, argument {which} must not be a floating point number.")
+        raise RuntimeError(
+            f"For integral input tensors, argument {which} must not be a floating point number."
+        )
 
 
 def _adder(name, multiply, names, text):
@@ -247,8 +279,10 @@ def _adder(name, multiply, names, text):
         right = args[1] if len(args) > 1 else kwargs[source_args[1]]
         _check_factors(name, input, beta, alpha)
         if input.dtype is not left.dtype and left.dtype is right.dtype:
-            raise RuntimeError(f"self and mat2 must have the same dtype, but got {SCALAR_TYPE_NAME[input.dtype]} and "
-                               f"{SCALAR_TYPE_NAME[right.dtype]}")
+            raise RuntimeError(
+                f"self and mat2 must have the same dtype, but got {SCALAR_TYPE_NAME[input.dtype]} and "
+                f"{SCALAR_TYPE_NAME[right.dtype]}"
+            )
         return _blend(input, multiply(left, right), beta, alpha)
     add_product.__name__ = add_product.__qualname__ = name
     add_product.__doc__ = text
@@ -258,7 +292,12 @@ def _adder(name, multiply, names, text):
 addmm = _adder("addmm", mm, ("mat1", "mat2"), "beta * input + alpha * (mat1 @ mat2).")
 addmv = _adder("addmv", mv, ("mat", "vec"), "beta * input + alpha * (mat @ vec).")
 addr = _adder("addr", outer, ("vec1", "vec2"), "beta * input + alpha * outer(vec1, vec2).")
-baddbmm = _adder("baddbmm", bmm, ("batch1", "batch2"), "beta * input + alpha * (batch1 @ batch2), batch by batch.")
+baddbmm = _adder(
+    "baddbmm",
+    bmm,
+    ("batch1", "batch2"),
+    "beta * input + alpha * (batch1 @ batch2), batch by batch.",
+)
 addbmm = _adder("addbmm", lambda a, b: bmm(a, b).sum(0), ("batch1", "batch2"),
                 "beta * input + alpha * the sum of the products of a batch.")
 
@@ -284,11 +323,15 @@ def _same_linear(input, weight, bias):
                            f"{input.ndim}D and {weight.ndim}D")
     if input.shape[-1] != weight.shape[-1]:
         rows = math.prod(input.shape[:-1])
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and "
-                           f"{weight.shape[-1]}x{weight.shape[0]})")
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and "
+            f"{weight.shape[-1]}x{weight.shape[0]})"
+        )
     if input.dtype != weight.dtype:
         names = [SCALAR_TYPE_NAME[FROM_MLX[x.dtype]] for x in (input, weight)]
-        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {names[0]} and {names[1]}")
+        raise RuntimeError(
+            f"mat1 and mat2 must have the same dtype, but got {names[0]} and {names[1]}"
+        )
     if bias is not None and bias.dtype != input.dtype:
         names = [SCALAR_TYPE_NAME[FROM_MLX[x.dtype]] for x in (bias, input)]
         raise RuntimeError(f"Input type ({names[1]}) and bias type ({names[0]}) should be the same")
@@ -304,7 +347,9 @@ def _linear_weight(grad, input, weight_shape):
 
 
 linear.gradients(
-    input=lambda grad, weight: matmul(grad, conj(weight)) if weight.ndim == 2 else grad.unsqueeze(-1) * conj(weight),
+    input=lambda grad, weight: (
+        matmul(grad, conj(weight)) if weight.ndim == 2 else grad.unsqueeze(-1) * conj(weight)
+    ),
     weight=_linear_weight,
     bias=lambda grad, bias_shape: reshape(grad, (-1, *bias_shape)).sum(0),
 )
@@ -314,15 +359,21 @@ linear.gradients(
 def bilinear(input1, input2, weight, bias=None):
     """input1 · weight[k] · input2 + bias[k], (..., n) and (..., m) -> (..., out)."""
     if input1.shape[:-1] != input2.shape[:-1]:
-        raise RuntimeError(f"bilinear(): input batch dimensions do not match: {list(input1.shape)} and "
-                           f"{list(input2.shape)}")
+        raise RuntimeError(
+            f"bilinear(): input batch dimensions do not match: {list(input1.shape)} and "
+            f"{list(input2.shape)}"
+        )
     for position, (tensor, axis) in enumerate(((input1, 1), (input2, 2)), 1):
         if tensor.shape[-1] != weight.shape[axis]:
-            raise RuntimeError(f"bilinear(): input{position} size does not match weight size: got {tensor.shape[-1]} "
-                               f"but expected {weight.shape[axis]}")
+            raise RuntimeError(
+                f"bilinear(): input{position} size does not match weight size: got {tensor.shape[-1]} "
+                f"but expected {weight.shape[axis]}"
+            )
     if bias is not None and bias.shape[0] != weight.shape[0]:
-        raise RuntimeError(f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected "
-                           f"{weight.shape[0]}")
+        raise RuntimeError(
+            f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected "
+            f"{weight.shape[0]}"
+        )
     batch = input1.shape[:-1]
     left, right = reshape(input1, (-1, input1.shape[-1])), reshape(input2, (-1, input2.shape[-1]))
     k, n, m = weight.shape
@@ -350,8 +401,10 @@ def tensordot(a, b, dims=2, *, out=None):
     left, right = [d % a.ndim for d in left], [d % b.ndim for d in right]
     for x, y in zip(left, right):
         if a.shape[x] != b.shape[y] and 1 not in (a.shape[x], b.shape[y]):
-            raise RuntimeError(f"contracted dimensions need to match, but first has size {a.shape[x]} in dim {x} and "
-                               f"second has size {b.shape[y]} in dim {y}")
+            raise RuntimeError(
+                f"contracted dimensions need to match, but first has size {a.shape[x]} in dim {x} and "
+                f"second has size {b.shape[y]} in dim {y}"
+            )
         if a.shape[x] != b.shape[y]:
             if a.shape[x] == 1:
                 b = b.sum(y, keepdim=True)
@@ -366,8 +419,10 @@ def tensordot(a, b, dims=2, *, out=None):
     if out is not None:
         from .operation import write_out
         if made.requires_grad or out.requires_grad:
-            raise RuntimeError("tensordot(): functions with out=... arguments don't support automatic "
-                               "differentiation, but one of the arguments requires grad.")
+            raise RuntimeError(
+                "tensordot(): functions with out=... arguments don't support automatic "
+                "differentiation, but one of the arguments requires grad."
+            )
         return write_out(out, made)
     return made
 
@@ -380,11 +435,22 @@ def kron(input, other):
     b = other.reshape((1,) * (ndim - other.ndim) + tuple(other.shape))
     pairs_a = [n for k in a.shape for n in (k, 1)]
     pairs_b = [n for k in b.shape for n in (1, k)]
-    return (a.reshape(pairs_a) * b.reshape(pairs_b)).reshape([n * m for n, m in zip(a.shape, b.shape)])
+    return (a.reshape(pairs_a) * b.reshape(pairs_b)).reshape(
+        [n * m for n, m in zip(a.shape, b.shape)]
+    )
 
 
-FUNCTIONS = {f.__name__: f for f in (mm, bmm, matmul, mv, dot, vdot, inner, outer, addmm, addmv, addr, baddbmm, addbmm,
-                                     chain_matmul, tensordot, kron, bilinear)} | {"ger": outer}
-METHODS = {name: f for name, f in FUNCTIONS.items() if name not in ("chain_matmul", "tensordot", "bilinear")}
+FUNCTIONS = {
+    f.__name__: f
+    for f in (
+        mm, bmm, matmul, mv, dot, vdot, inner, outer, addmm, addmv, addr, baddbmm, addbmm,
+        chain_matmul, tensordot, kron, bilinear,
+    )  # fmt: skip
+} | {"ger": outer}
+METHODS = {
+    name: f
+    for name, f in FUNCTIONS.items()
+    if name not in ("chain_matmul", "tensordot", "bilinear")
+}
 METHODS |= {"__matmul__": __matmul__, "__rmatmul__": __rmatmul__}
 INPLACE = ("addmm", "addmv", "addr", "baddbmm", "addbmm")

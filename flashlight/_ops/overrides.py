@@ -30,7 +30,10 @@ def overriding_in(values) -> list:
         for item in candidates:
             if type(item) in [type(other) for other in found]:
                 continue
-            at = next((i for i, other in enumerate(found) if issubclass(type(item), type(other))), len(found))
+            at = next(
+                (i for i, other in enumerate(found) if issubclass(type(item), type(other))),
+                len(found),
+            )
             found.insert(at, item)
     return found
 
@@ -43,8 +46,10 @@ def call_overrides(function, overriding: list, args: tuple, kwargs: dict):
         result = hook(function, types, args, kwargs)
         if result is not NotImplemented:
             return result
-    raise TypeError(f"no implementation found for '{function.__module__}.{function.__name__}' on types "
-                    f"that implement __torch_function__: {[kind.__name__ for kind in types]}")
+    raise TypeError(
+        f"no implementation found for '{function.__module__}.{function.__name__}' on types "
+        f"that implement __torch_function__: {[kind.__name__ for kind in types]}"
+    )
 
 
 class DisableTorchFunctionSubclass:

@@ -29,7 +29,9 @@ def _unary(name, function, rule=None, *, dtypes=SUPPORTED, text="", fast=None):
     def body(input: mx.array) -> mx.array:
         return function(input)
     body.__name__, body.__doc__, body.__module__ = name, text, __name__
-    made = pointwise(body, promote=INT_TO_FLOAT, dtypes=dtypes, fast=fast or function, kernel=f"{name}_vml_cpu")
+    made = pointwise(
+        body, promote=INT_TO_FLOAT, dtypes=dtypes, fast=fast or function, kernel=f"{name}_vml_cpu"
+    )
     if rule is not None:
         made.gradients(input=rule)
     return made
@@ -39,38 +41,81 @@ def _c(value):
     return conj(value)
 
 
-exp = _unary("exp", kernels.exp, lambda grad, result: grad * _c(result), text="e to the power of each element.")
+exp = _unary(
+    "exp",
+    kernels.exp,
+    lambda grad, result: grad * _c(result),
+    text="e to the power of each element.",
+)
 exp2 = _unary("exp2", kernels.exp2, lambda grad, result: grad * _c(result) * math.log(2),
               text="2 to the power of each element.")
 expm1 = _unary("expm1", kernels.expm1, lambda grad, result: grad * _c(result + 1),
                text="e**x - 1, accurate near zero.")
 log = _unary("log", mx.log, lambda grad, input: grad / _c(input), text="The natural logarithm.")
-log2 = _unary("log2", mx.log2, lambda grad, input: grad / _c(input * math.log(2)), text="The logarithm to base 2.")
+log2 = _unary(
+    "log2",
+    mx.log2,
+    lambda grad, input: grad / _c(input * math.log(2)),
+    text="The logarithm to base 2.",
+)
 log10 = _unary("log10", mx.log10, lambda grad, input: grad / _c(input * math.log(10)),
                text="The logarithm to base 10.")
-log1p = _unary("log1p", mx.log1p, lambda grad, input: grad / _c(input + 1), text="log(1 + x), accurate near zero.")
+log1p = _unary(
+    "log1p",
+    mx.log1p,
+    lambda grad, input: grad / _c(input + 1),
+    text="log(1 + x), accurate near zero.",
+)
 sqrt = _unary("sqrt", mx.sqrt, lambda grad, result: grad / _c(2 * result), text="The square root.")
-rsqrt = _unary("rsqrt", kernels.rsqrt, lambda grad, result: grad * -0.5 * _c(result * result * result),
-               text="1 / sqrt(x).")
+rsqrt = _unary(
+    "rsqrt",
+    kernels.rsqrt,
+    lambda grad, result: grad * -0.5 * _c(result * result * result),
+    text="1 / sqrt(x).",
+)
 sin = _unary("sin", kernels.sin, lambda grad, input: grad * _c(cos(input)), text="The sine.")
 cos = _unary("cos", kernels.cos, lambda grad, input: grad * -_c(sin(input)), text="The cosine.")
-tan = _unary("tan", mx.tan, lambda grad, result: grad * _c(1 + result * result), text="The tangent.")
-sinh = _unary("sinh", mx.sinh, lambda grad, input: grad * _c(cosh(input)), text="The hyperbolic sine.")
-cosh = _unary("cosh", mx.cosh, lambda grad, input: grad * _c(sinh(input)), text="The hyperbolic cosine.")
-tanh = _unary("tanh", mx.tanh, lambda grad, result: grad * _c(1 - result * result), text="The hyperbolic tangent.")
-asin = _unary("asin", mx.arcsin, lambda grad, input: grad * _c(rsqrt(1 - input * input)), text="The inverse sine.")
+tan = _unary(
+    "tan", mx.tan, lambda grad, result: grad * _c(1 + result * result), text="The tangent."
+)
+sinh = _unary(
+    "sinh", mx.sinh, lambda grad, input: grad * _c(cosh(input)), text="The hyperbolic sine."
+)
+cosh = _unary(
+    "cosh", mx.cosh, lambda grad, input: grad * _c(sinh(input)), text="The hyperbolic cosine."
+)
+tanh = _unary(
+    "tanh",
+    mx.tanh,
+    lambda grad, result: grad * _c(1 - result * result),
+    text="The hyperbolic tangent.",
+)
+asin = _unary(
+    "asin",
+    mx.arcsin,
+    lambda grad, input: grad * _c(rsqrt(1 - input * input)),
+    text="The inverse sine.",
+)
 acos = _unary("acos", mx.arccos, lambda grad, input: grad * -_c(rsqrt(1 - input * input)),
               text="The inverse cosine.")
-atan = _unary("atan", mx.arctan, lambda grad, input: grad / _c(input * input + 1), text="The inverse tangent.")
+atan = _unary(
+    "atan", mx.arctan, lambda grad, input: grad / _c(input * input + 1), text="The inverse tangent."
+)
 asinh = _unary("asinh", mx.arcsinh, lambda grad, input: grad * _c(rsqrt(input * input + 1)),
                text="The inverse hyperbolic sine.")
-acosh = _unary("acosh", mx.arccosh, lambda grad, input: grad * _c(rsqrt(input - 1) * rsqrt(input + 1)),
-               text="The inverse hyperbolic cosine.")
+acosh = _unary(
+    "acosh",
+    mx.arccosh,
+    lambda grad, input: grad * _c(rsqrt(input - 1) * rsqrt(input + 1)),
+    text="The inverse hyperbolic cosine.",
+)
 atanh = _unary("atanh", mx.arctanh, lambda grad, input: grad / _c(1 - input * input),
                text="The inverse hyperbolic tangent.")
 sigmoid = _unary("sigmoid", kernels.sigmoid, lambda grad, result: grad * _c(result * (1 - result)),
                  text="1 / (1 + exp(-x)).")
-reciprocal = _unary("reciprocal", mx.reciprocal, lambda grad, result: grad * -_c(result * result), text="1 / x.")
+reciprocal = _unary(
+    "reciprocal", mx.reciprocal, lambda grad, result: grad * -_c(result * result), text="1 / x."
+)
 
 
 @pointwise
@@ -109,7 +154,9 @@ def sgn(input: mx.array) -> mx.array:
     """x / abs(x), and 0 at 0."""
     if input.dtype == mx.complex64:
         size = mx.abs(input)
-        return mx.where(size == 0, mx.zeros_like(input), input / mx.where(size == 0, mx.ones_like(size), size))
+        return mx.where(
+            size == 0, mx.zeros_like(input), input / mx.where(size == 0, mx.ones_like(size), size)
+        )
     return input if input.dtype == mx.bool_ else mx.sign(input)
 
 
@@ -128,13 +175,17 @@ def _rounding(name, function, text):
     def body(input: mx.array) -> mx.array:
         return input if FROM_MLX[input.dtype].category < 2 else function(input)
     body.__name__, body.__doc__, body.__module__ = name, text, __name__
-    made = pointwise(body, dtypes=tuple(d for d in REAL if d is not bool_), kernel=f"{name}_vml_cpu")
+    made = pointwise(
+        body, dtypes=tuple(d for d in REAL if d is not bool_), kernel=f"{name}_vml_cpu"
+    )
     made.gradients(input=_no_slope)
     return made
 
 
 def _truncate(input):
-    return mx.where(mx.signbit(input) if hasattr(mx, "signbit") else input < 0, mx.ceil(input), mx.floor(input))
+    return mx.where(
+        mx.signbit(input) if hasattr(mx, "signbit") else input < 0, mx.ceil(input), mx.floor(input)
+    )
 
 
 floor = _rounding("floor", mx.floor, "The largest integer not above.")
@@ -213,7 +264,9 @@ def _pow_exponent(grad, input, result, exponent):
     base = input if isinstance(input, Tensor) else result.new_full((), input)
     if base.dtype is not result.dtype:
         base = as_dtype(base, result.dtype)
-    flat = logical_and(eq(base, 0), real(exponent) >= 0 if exponent.dtype.is_complex else exponent >= 0)
+    flat = logical_and(
+        eq(base, 0), real(exponent) >= 0 if exponent.dtype.is_complex else exponent >= 0
+    )
     slope = (result * log(base)).masked_fill(flat, 0)
     return grad * _c(slope)
 
@@ -335,7 +388,11 @@ def signbit(input: mx.array) -> mx.array:
     return _negative(input)
 
 
-@pointwise(promote=INT_TO_FLOAT, dtypes=tuple(d for d in REAL if d not in (float16, bfloat16)), differentiable=False)
+@pointwise(
+    promote=INT_TO_FLOAT,
+    dtypes=tuple(d for d in REAL if d not in (float16, bfloat16)),
+    differentiable=False,
+)
 def nextafter(input: mx.array, other: mx.array) -> mx.array:
     """The next number from input towards other."""
     bits = mx.int64 if input.dtype == mx.float64 else mx.int32
@@ -345,7 +402,9 @@ def nextafter(input: mx.array, other: mx.array) -> mx.array:
     smallest = mx.view(mx.ones_like(raw), input.dtype)
     moved = mx.where(input == 0, mx.where(other > 0, smallest, -smallest), moved)
     moved = mx.where(input == other, other, moved)
-    return mx.where(mx.isnan(input) | mx.isnan(other), mx.full(input.shape, math.nan, input.dtype), moved)
+    return mx.where(
+        mx.isnan(input) | mx.isnan(other), mx.full(input.shape, math.nan, input.dtype), moved
+    )
 
 
 @composite
@@ -362,7 +421,9 @@ def lerp(input: mx.array, end: mx.array, weight: Operand) -> mx.array:
         kind = input.dtype
         input, end, weight = (a.astype(mx.float32) for a in (input, end, weight))
     size = mx.abs(weight) if FROM_MLX[weight.dtype].is_complex else weight
-    result = mx.where(size < 0.5, input + weight * (end - input), end - (end - input) * (1 - weight))
+    result = mx.where(
+        size < 0.5, input + weight * (end - input), end - (end - input) * (1 - weight)
+    )
     return result.astype(kind) if half else result
 
 
@@ -387,10 +448,12 @@ addcmul.gradients(input=lambda grad: grad,
 def addcdiv(input: mx.array, tensor1: mx.array, tensor2: mx.array, *, value=1) -> mx.array:
     """input + value * tensor1 / tensor2. Raises RuntimeError for integers."""
     if FROM_MLX[input.dtype].category < 2:
-        raise RuntimeError("Integer division with addcdiv is no longer supported, and in a future  release addcdiv "
-                           "will perform a true division of tensor1 and tensor2. The historic addcdiv behavior can be "
-                           "implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for "
-                           "integer inputs and as (input + value * tensor1 / tensor2) for float inputs.")
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv "
+            "will perform a true division of tensor1 and tensor2. The historic addcdiv behavior can be "
+            "implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for "
+            "integer inputs and as (input + value * tensor1 / tensor2) for float inputs."
+        )
     ratio = tensor1 / tensor2
     return input + (ratio if value == 1 else mx.array(value, ratio.dtype) * ratio)
 
@@ -398,7 +461,10 @@ def addcdiv(input: mx.array, tensor1: mx.array, tensor2: mx.array, *, value=1) -
 addcdiv.gradients(
     input=lambda grad: grad,
     tensor1=lambda grad, tensor2, value: grad * _conjugate(value / tensor2),
-    tensor2=lambda grad, tensor1, tensor2, value: grad * -_conjugate(value * tensor1 / (tensor2 * tensor2)))
+    tensor2=lambda grad, tensor1, tensor2, value: (
+        grad * -_conjugate(value * tensor1 / (tensor2 * tensor2))
+    ),
+)
 
 
 # ----- where and masks -----
@@ -423,7 +489,9 @@ def where(condition, input=None, other=None, *, out=None):
     """input where the condition holds, other elsewhere; alone, the positions where it holds."""
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
-    return _where(condition, input, other) if out is None else _where(condition, input, other, out=out)
+    return (
+        _where(condition, input, other) if out is None else _where(condition, input, other, out=out)
+    )
 
 
 def where_method(self, condition, other):
@@ -439,10 +507,17 @@ def masked_fill(input, mask, value):
                            f"{mask.dtype.name}")
     if isinstance(value, Tensor):
         if value.ndim:
-            raise RuntimeError("masked_fill only supports a 0-dimensional value tensor, but got tensor with "
-                               f"{value.ndim} dimension(s).")
-        if result_of([input._layout, value._layout]).category > input.dtype.category and value.dtype is not input.dtype:
-            raise RuntimeError(f"value cannot be converted to type {input.dtype.name} without overflow")
+            raise RuntimeError(
+                "masked_fill only supports a 0-dimensional value tensor, but got tensor with "
+                f"{value.ndim} dimension(s)."
+            )
+        if (
+            result_of([input._layout, value._layout]).category > input.dtype.category
+            and value.dtype is not input.dtype
+        ):
+            raise RuntimeError(
+                f"value cannot be converted to type {input.dtype.name} without overflow"
+            )
         value = as_dtype(value, input.dtype)
     elif isinstance(value, complex) and not input.dtype.is_complex:
         raise RuntimeError(f"value cannot be converted to type {input.dtype.name} without overflow")
@@ -452,7 +527,9 @@ def masked_fill(input, mask, value):
 
 
 def _isnan(input):
-    return mx.isnan(input) if FROM_MLX[input.dtype].category >= 2 else mx.zeros(input.shape, mx.bool_)
+    return (
+        mx.isnan(input) if FROM_MLX[input.dtype].category >= 2 else mx.zeros(input.shape, mx.bool_)
+    )
 
 
 def _test(name, function, text, dtypes=SUPPORTED):
@@ -469,9 +546,13 @@ def _exact(function, constant):
 
 isnan = _test("isnan", _isnan, "Whether an element is NaN.")
 isinf = _test("isinf", _exact(mx.isinf, False), "Whether an element is infinite.")
-isfinite = _test("isfinite", _exact(mx.isfinite, True), "Whether an element is neither infinite nor NaN.")
+isfinite = _test(
+    "isfinite", _exact(mx.isfinite, True), "Whether an element is neither infinite nor NaN."
+)
 isposinf = _test("isposinf", _exact(mx.isposinf, False), "Whether an element is infinity.", REAL)
-isneginf = _test("isneginf", _exact(mx.isneginf, False), "Whether an element is minus infinity.", REAL)
+isneginf = _test(
+    "isneginf", _exact(mx.isneginf, False), "Whether an element is minus infinity.", REAL
+)
 isreal = _test("isreal", lambda input: mx.imag(input) == 0 if input.dtype == mx.complex64 else
                mx.ones(input.shape, mx.bool_), "Whether an element has no imaginary part.")
 
@@ -483,7 +564,10 @@ def nan_to_num(input: mx.array, nan=None, posinf=None, neginf=None) -> mx.array:
     if kind.category < 2:
         return input
     if kind.is_complex:
-        parts = [_replace_infinities(part, kind.real, nan, posinf, neginf) for part in (mx.real(input), mx.imag(input))]
+        parts = [
+            _replace_infinities(part, kind.real, nan, posinf, neginf)
+            for part in (mx.real(input), mx.imag(input))
+        ]
         return kernels.complex_from(*parts)
     return _replace_infinities(input, kind, nan, posinf, neginf)
 
@@ -491,15 +575,22 @@ def nan_to_num(input: mx.array, nan=None, posinf=None, neginf=None) -> mx.array:
 def _replace_infinities(input, kind, nan, posinf, neginf):
     from .._core.dtype import finfo
     limits = finfo(kind)
-    high = mx.array(limits.max if posinf is None else posinf, mx.float64 if kind.itemsize == 8 else mx.float32)
+    high = mx.array(
+        limits.max if posinf is None else posinf, mx.float64 if kind.itemsize == 8 else mx.float32
+    )
     low = mx.array(limits.min if neginf is None else neginf, high.dtype)
     result = mx.where(mx.isnan(input), mx.array(0.0 if nan is None else nan, input.dtype), input)
     result = mx.where(mx.isposinf(input), high.astype(input.dtype), result)
     return mx.where(mx.isneginf(input), low.astype(input.dtype), result)
 
 
-nan_to_num.gradients(input=lambda grad, input: grad.masked_fill(
-    isfinite(input).logical_not(), 0) if not input.dtype.is_complex else automatic_mask(grad, input))
+nan_to_num.gradients(
+    input=lambda grad, input: (
+        grad.masked_fill(isfinite(input).logical_not(), 0)
+        if not input.dtype.is_complex
+        else automatic_mask(grad, input)
+    )
+)
 
 
 def automatic_mask(grad, input):
@@ -522,8 +613,10 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{input.dtype.name} did not match {other.dtype.name}")
     if rtol < 0 or atol < 0:
-        raise RuntimeError(f"{'rtol' if rtol < 0 else 'atol'} must be greater than or equal to zero, but got "
-                           f"{rtol if rtol < 0 else atol}")
+        raise RuntimeError(
+            f"{'rtol' if rtol < 0 else 'atol'} must be greater than or equal to zero, but got "
+            f"{rtol if rtol < 0 else atol}"
+        )
     close = eq(input, other)
     if equal_nan and input.dtype.category >= 2:
         close = bitwise_or(close, logical_and(isnan(input), isnan(other)))
@@ -600,20 +693,39 @@ def frexp(input, *, out=None):
     return kind(mantissa, exponent)
 
 
-deg2rad = _unary("deg2rad", lambda input: input * (math.pi / 180), lambda grad: grad * (math.pi / 180),
-                 text="Degrees as radians.")
-rad2deg = _unary("rad2deg", lambda input: input * (180 / math.pi), lambda grad: grad * (180 / math.pi),
-                 text="Radians as degrees.")
+deg2rad = _unary(
+    "deg2rad",
+    lambda input: input * (math.pi / 180),
+    lambda grad: grad * (math.pi / 180),
+    text="Degrees as radians.",
+)
+rad2deg = _unary(
+    "rad2deg",
+    lambda input: input * (180 / math.pi),
+    lambda grad: grad * (180 / math.pi),
+    text="Radians as degrees.",
+)
 
-_PUBLIC = (exp, exp2, expm1, log, log2, log10, log1p, sqrt, rsqrt, sin, cos, tan, sinh, cosh, tanh, asin, acos,
-           atan, asinh, acosh, atanh, sigmoid, reciprocal, square, abs_, absolute, sign, sgn, floor, ceil, trunc,
-           round_, frac, pow_, float_power, atan2, hypot, logaddexp, logaddexp2, copysign, signbit, nextafter, ldexp,
-           lerp, addcmul, addcdiv, where, masked_fill, isnan, isinf, isfinite, isposinf, isneginf, isreal, nan_to_num,
-           heaviside, isclose, allclose, equal, angle, frexp, deg2rad, rad2deg)
+_PUBLIC = (
+    exp, exp2, expm1, log, log2, log10, log1p, sqrt, rsqrt, sin, cos, tan, sinh, cosh, tanh, asin,
+    acos, atan, asinh, acosh, atanh, sigmoid, reciprocal, square, abs_, absolute, sign, sgn,
+    floor, ceil, trunc, round_, frac, pow_, float_power, atan2, hypot, logaddexp, logaddexp2,
+    copysign, signbit, nextafter, ldexp, lerp, addcmul, addcdiv, where, masked_fill, isnan, isinf,
+    isfinite, isposinf, isneginf, isreal, nan_to_num, heaviside, isclose, allclose, equal, angle,
+    frexp, deg2rad, rad2deg,
+)  # fmt: skip
 FUNCTIONS = {f.__name__: f for f in _PUBLIC}
-FUNCTIONS |= {"arcsin": asin, "arccos": acos, "arctan": atan, "arctan2": atan2, "arcsinh": asinh, "arccosh": acosh,
-              "arctanh": atanh, "fix": trunc}
+FUNCTIONS |= {
+    "arcsin": asin, "arccos": acos, "arctan": atan, "arctan2": atan2, "arcsinh": asinh,
+    "arccosh": acosh, "arctanh": atanh, "fix": trunc,
+}  # fmt: skip
 METHODS = {name: f for name, f in FUNCTIONS.items()} | {"where": where_method}
-INPLACE = tuple(name for name in METHODS if name not in (
-    "signbit", "where", "isnan", "isinf", "isfinite", "isposinf", "isneginf", "isreal", "isclose", "allclose", "equal",
-    "angle", "frexp", "logaddexp", "logaddexp2"))
+INPLACE = tuple(
+    name
+    for name in METHODS
+    if name
+    not in (
+        "signbit", "where", "isnan", "isinf", "isfinite", "isposinf", "isneginf", "isreal",
+        "isclose", "allclose", "equal", "angle", "frexp", "logaddexp", "logaddexp2",
+    )  # fmt: skip
+)

@@ -56,7 +56,9 @@ def _sum(input: mx.array, dim=None, keepdim=False, *, dtype=None) -> mx.array:
     return kernels.sum(input, reduced(dim, input.ndim), keepdim)
 
 
-_sum.gradients(input=lambda grad, input_shape, dim, keepdim: _spread(grad, input_shape, dim, keepdim))
+_sum.gradients(
+    input=lambda grad, input_shape, dim, keepdim: _spread(grad, input_shape, dim, keepdim)
+)
 
 
 @composite
@@ -72,8 +74,11 @@ def _mean_dtype(input, dtype):
         which = "Input" if dtype is None else "Optional"
         kind = input.dtype if dtype is None else dtype
         from .._core.dtype import SCALAR_TYPE_NAME
-        raise RuntimeError(f"mean(): could not infer output dtype. {which} dtype must be either a floating point or "
-                           f"complex dtype. Got: {SCALAR_TYPE_NAME[kind]}")
+
+        raise RuntimeError(
+            f"mean(): could not infer output dtype. {which} dtype must be either a floating point or "
+            f"complex dtype. Got: {SCALAR_TYPE_NAME[kind]}"
+        )
 
 
 @primitive(name="mean")
@@ -88,8 +93,14 @@ def _count(shape, dim):
     return math.prod([shape[d] for d in reduced(dim, len(shape))])
 
 
-_mean.gradients(input=lambda grad, input_shape, dim, keepdim: _spread(
-    grad / _count(input_shape, dim) if _count(input_shape, dim) else grad, input_shape, dim, keepdim))
+_mean.gradients(
+    input=lambda grad, input_shape, dim, keepdim: _spread(
+        grad / _count(input_shape, dim) if _count(input_shape, dim) else grad,
+        input_shape,
+        dim,
+        keepdim,
+    )
+)
 
 
 @composite
@@ -112,8 +123,10 @@ def nansum(input, dim=None, keepdim=False, *, dtype=None):
 def nanmean(input, dim=None, keepdim=False, *, dtype=None):
     """The mean without NaNs."""
     if input.dtype.category < 2:
-        raise RuntimeError("nanmean(): expected input to have floating point or complex dtype but got "
-                           f"{input.dtype.name}")
+        raise RuntimeError(
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{input.dtype.name}"
+        )
     count = _sum(isnan(input).logical_not(), dim, keepdim)
     return nansum(input, dim, keepdim, dtype=dtype) / count.detach()
 
@@ -177,8 +190,10 @@ def _nonempty(name, shape, dim):
     """Raise as PyTorch does if a reduction without identity meets an empty dimension."""
     if dim is None or dim == ():
         if 0 in shape:
-            raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
-                               "reduction dim with the 'dim' argument.")
+            raise RuntimeError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+                "reduction dim with the 'dim' argument."
+            )
         return
     for d in reduced(dim, len(shape)):
         if shape[d] == 0:
@@ -193,7 +208,10 @@ def _extreme(name, function):
             return input
         if 0 in input.shape:
             shape = [1 if d in dims else n for d, n in enumerate(input.shape)]
-            return mx.zeros(shape if keepdim else [n for d, n in enumerate(input.shape) if d not in dims], input.dtype)
+            return mx.zeros(
+                shape if keepdim else [n for d, n in enumerate(input.shape) if d not in dims],
+                input.dtype,
+            )
         return function(input, axis=dims, keepdims=keepdim)
     body.__name__, body.__module__ = name, __name__
     body.__doc__ = f"The {'largest' if name == 'amax' else 'smallest'} element over dimensions; ties share the gradient."
@@ -205,7 +223,11 @@ def _extreme(name, function):
 def _share_ties(grad, input, result, dim, keepdim):
     result = restore(result, input.shape, dim, keepdim)
     grad = restore(grad, input.shape, dim, keepdim)
-    mask = eq(input, result) | (isnan(input) & isnan(result)) if input.dtype.category >= 2 else eq(input, result)
+    mask = (
+        eq(input, result) | (isnan(input) & isnan(result))
+        if input.dtype.category >= 2
+        else eq(input, result)
+    )
     mask = as_dtype(mask, grad.dtype)
     return grad / _sum(mask, dim or None, True) * mask
 
@@ -217,8 +239,10 @@ def _arg(name, function):
     def body(input: mx.array, dim=None, keepdim=False) -> mx.array:
         if dim is None:
             if input.size == 0:
-                raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
-                                 "the reduction dim with the 'dim' argument.")
+                raise IndexError(
+                    f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
+                    "the reduction dim with the 'dim' argument."
+                )
             found = function(input.reshape(-1)).astype(mx.int64)
             return found.reshape((1,) * input.ndim) if keepdim else found
         d = wrap_dim(dim, input.ndim)
@@ -228,11 +252,18 @@ def _arg(name, function):
             raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
         if input.size == 0:
             shape = [1 if i == d else n for i, n in enumerate(input.shape)]
-            return mx.zeros(shape if keepdim else [n for i, n in enumerate(input.shape) if i != d], mx.int64)
+            return mx.zeros(
+                shape if keepdim else [n for i, n in enumerate(input.shape) if i != d], mx.int64
+            )
         return function(input, axis=d, keepdims=keepdim).astype(mx.int64)
     body.__name__, body.__module__ = name, __name__
     body.__doc__ = f"The position of the {'largest' if name == 'argmax' else 'smallest'} element (the first of ties)."
-    return primitive(body, differentiable=False, dtypes=tuple(d for d in REAL if d is not bool_), kernel=f"{name}_cpu")
+    return primitive(
+        body,
+        differentiable=False,
+        dtypes=tuple(d for d in REAL if d is not bool_),
+        kernel=f"{name}_cpu",
+    )
 
 
 argmax, argmin = _arg("argmax", mx.argmax), _arg("argmin", mx.argmin)
@@ -250,8 +281,16 @@ def _with_indices(name, values, positions, returns):
             shape = shape if keepdim else [n for i, n in enumerate(input.shape) if i != d]
             return mx.zeros(shape, input.dtype), mx.zeros(shape, mx.int64)
         at = positions(input, axis=d, keepdims=True)
-        return (values(input, axis=d, keepdims=keepdim), (at if keepdim else at.squeeze(d)).astype(mx.int64))
-    body.__name__, body.__module__, body.__doc__ = name, __name__, f"The {name} over a dimension, and where it is."
+        return (
+            values(input, axis=d, keepdims=keepdim),
+            (at if keepdim else at.squeeze(d)).astype(mx.int64),
+        )
+
+    body.__name__, body.__module__, body.__doc__ = (
+        name,
+        __name__,
+        f"The {name} over a dimension, and where it is.",
+    )
     made = primitive(body, returns=returns, dtypes=REAL, kernel=f"{name}_cpu")
     made.gradients(input=to_position)
     return made
@@ -285,8 +324,10 @@ def _max_or_min(name, whole, along, pair):
                             f"{type(dim).__name__})")
         return along(input, dim, keepdim) if out is None else along(input, dim, keepdim, out=out)
     find.__name__ = find.__qualname__ = name
-    find.__doc__ = (f"The {name} of all elements, over a dimension (with positions, as `torch.return_types.{name}`), "
-                    "or of two tensors element by element.")
+    find.__doc__ = (
+        f"The {name} of all elements, over a dimension (with positions, as `torch.return_types.{name}`), "
+        "or of two tensors element by element."
+    )
     return composite(find)
 
 
@@ -309,7 +350,9 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
         from .._core.errors import not_implemented_for
         raise not_implemented_for("aminmax", input.dtype)
     if dim is None and input.numel() == 0:
-        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+        )
     dims = () if dim is None else dim
     if dim is None and keepdim and input.ndim:
         result = aminmax_type(amin(input, (), True), amax(input, (), True))
@@ -326,10 +369,16 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
 def _logic(name, function, empty):
     def body(input: mx.array, dim=None, keepdim=False) -> mx.array:
         truth = input if input.dtype == mx.bool_ else input != 0
-        found = function(truth, axis=reduced(dim, input.ndim), keepdims=keepdim) if input.ndim else truth
+        found = (
+            function(truth, axis=reduced(dim, input.ndim), keepdims=keepdim)
+            if input.ndim
+            else truth
+        )
         return found.astype(mx.uint8) if input.dtype == mx.uint8 else found
     body.__name__, body.__module__ = name, __name__
-    body.__doc__ = f"Whether {name} of the elements {'is' if name == 'any' else 'are'} other than zero."
+    body.__doc__ = (
+        f"Whether {name} of the elements {'is' if name == 'any' else 'are'} other than zero."
+    )
     return primitive(body, differentiable=False)
 
 
@@ -361,8 +410,12 @@ def _warn_degrees(name, shape, dim, correction):
     count = _count(shape, dim)
     outer = math.prod(shape) // count if count else 0
     if count - correction <= 0 and (outer or not math.prod(shape)):
-        warnings.warn(f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
-                      "factor (input numel divided by output numel).", UserWarning, stacklevel=6)
+        warnings.warn(
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
+            "factor (input numel divided by output numel).",
+            UserWarning,
+            stacklevel=6,
+        )
 
 
 def _spread_op(name, function):
@@ -453,9 +506,11 @@ def _vector_norm(input: mx.array, order=2, dim=None, keepdim=False) -> mx.array:
     if order in (math.inf, -math.inf) and input.size == 0:
         dims = reduced(dim, input.ndim)
         if builtin_any(input.shape[d] == 0 for d in dims):
-            raise RuntimeError(f"linalg.vector_norm cannot compute the {order} norm on an empty "
-                               f"{'tensor' if dim is None else 'dimension'} because the operation does not have an "
-                               "identity")
+            raise RuntimeError(
+                f"linalg.vector_norm cannot compute the {order} norm on an empty "
+                f"{'tensor' if dim is None else 'dimension'} because the operation does not have an "
+                "identity"
+            )
     dims = reduced(dim, input.ndim)
     if not dims:
         found = mx.abs(input)
@@ -512,15 +567,20 @@ def sum_to_size(input, *size):
     extra = len(shape) - len(size)
     if extra < 0 or builtin_any(n != m and m != 1 for n, m in zip(shape[extra:], size)):
         raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(shape)}}}.")
-    dims = [*range(extra), *[d + extra for d, m in enumerate(size) if m == 1 and shape[d + extra] != 1]]
+    dims = [
+        *range(extra),
+        *[d + extra for d, m in enumerate(size) if m == 1 and shape[d + extra] != 1],
+    ]
     if not dims:
         return input
     result = _sum(input, dims, True, dtype=input.dtype)
     return result.reshape(size) if extra else result
 
 
-_REDUCTIONS = (sum, mean, nansum, nanmean, prod, amax, amin, argmax, argmin, max, min, aminmax, all, any,
-               count_nonzero, var, std, var_mean, std_mean, logsumexp)
+_REDUCTIONS = (
+    sum, mean, nansum, nanmean, prod, amax, amin, argmax, argmin, max, min, aminmax, all, any,
+    count_nonzero, var, std, var_mean, std_mean, logsumexp,
+)  # fmt: skip
 FUNCTIONS = {f.__name__: f for f in _REDUCTIONS}
 METHODS = {name: f for name, f in FUNCTIONS.items() if name not in ("var_mean", "std_mean")}
 METHODS["sum_to_size"] = sum_to_size

@@ -43,15 +43,19 @@ def _along(name, input, index, dim, other=None):
                            f"{'input' if name == 'gather' else 'self'} tensor")
     for d in range(index.ndim):
         if d != dim and input.ndim and index.shape[d] > input.shape[d]:
-            raise RuntimeError(f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger "
-                               f"than self {list(input.shape)} apart from dimension {dim}")
+            raise RuntimeError(
+                f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger "
+                f"than self {list(input.shape)} apart from dimension {dim}"
+            )
     if other is not None:
         if max(other.ndim, 1) != max(index.ndim, 1):
             raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
         for d in range(index.ndim):
             if other.ndim and index.shape[d] > other.shape[d]:
-                raise RuntimeError(f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} "
-                                   f"apart from dimension {dim} and to be no larger size than src {list(other.shape)}")
+                raise RuntimeError(
+                    f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} "
+                    f"apart from dimension {dim} and to be no larger size than src {list(other.shape)}"
+                )
     return dim
 
 
@@ -78,10 +82,20 @@ def gather(input: mx.array, dim, index: mx.array, *, sparse_grad=False) -> mx.ar
     return mx.take_along_axis(_crop(source, at.shape, dim), at, axis=dim).reshape(shape)
 
 
-gather.gradients(input=lambda grad, input_shape, dim, index: grad.new_zeros(input_shape).scatter_add(dim, index, grad))
+gather.gradients(
+    input=lambda grad, input_shape, dim, index: grad.new_zeros(input_shape).scatter_add(
+        dim, index, grad
+    )
+)
 
-_REDUCERS = {"sum": "add", "add": "add", "prod": "multiply", "multiply": "multiply", "amax": "maximum",
-             "amin": "minimum"}
+_REDUCERS = {
+    "sum": "add",
+    "add": "add",
+    "prod": "multiply",
+    "multiply": "multiply",
+    "amax": "maximum",
+    "amin": "minimum",
+}
 
 
 def _positions(index, dim):
@@ -97,7 +111,9 @@ def _positions(index, dim):
     return tuple(made)
 
 
-def scatter_array(input: mx.array, dim: int, index: mx.array, src: mx.array, reducer: str | None) -> mx.array:
+def scatter_array(
+    input: mx.array, dim: int, index: mx.array, src: mx.array, reducer: str | None
+) -> mx.array:
     """Return `input` with `src` written at (or combined with what is at) `index` along `dim`."""
     shape = tuple(input.shape)
     target, at = _one(input), _one(index)
@@ -121,12 +137,19 @@ def _scatter(input: mx.array, dim, index: mx.array, src: mx.array) -> mx.array:
     dim = _along("scatter", input, index, dim, src if src.ndim or not index.ndim else None)
     if index.size == 0:
         return input
-    return scatter_array(input, dim, check_index("scatter", index, input.shape[dim] if input.ndim else 1), src, None)
+    return scatter_array(
+        input, dim, check_index("scatter", index, input.shape[dim] if input.ndim else 1), src, None
+    )
 
 
 _scatter.gradients(
-    input=lambda grad, dim, index: _scatter(grad, dim, index, grad.new_zeros(())) if index.numel() else grad,
-    src=lambda grad, dim, index, src_shape: _pad_to(gather(grad, dim, index), src_shape, index.shape))
+    input=lambda grad, dim, index: (
+        _scatter(grad, dim, index, grad.new_zeros(())) if index.numel() else grad
+    ),
+    src=lambda grad, dim, index, src_shape: _pad_to(
+        gather(grad, dim, index), src_shape, index.shape
+    ),
+)
 
 
 def _pad_to(grad, shape, index_shape):
@@ -155,8 +178,12 @@ def scatter_add(input: mx.array, dim, index: mx.array, src: mx.array) -> mx.arra
     return scatter_array(input, dim, index, src, "add")
 
 
-scatter_add.gradients(input=lambda grad: grad,
-                      src=lambda grad, dim, index, src_shape: _pad_to(gather(grad, dim, index), src_shape, index.shape))
+scatter_add.gradients(
+    input=lambda grad: grad,
+    src=lambda grad, dim, index, src_shape: _pad_to(
+        gather(grad, dim, index), src_shape, index.shape
+    ),
+)
 
 
 @composite
@@ -256,12 +283,19 @@ def _product_rule(grad, input, dim, index, src, src_shape):
     product = _combine(filled_input, dim, index, filled_src, "prod")
     # The product of all others: without the zeros if there is none besides, else zero.
     others_self = (product / filled_input) * (zeros - (input == 0).to(src.dtype) == 0).to(src.dtype)
-    others_src = (gather(product, dim, index) / filled_src) * (gather(zeros, dim, index) - zero == 0).to(src.dtype)
-    return grad * others_self, _pad_to(gather(grad, dim, index) * others_src, src_shape, index.shape)
+    others_src = (gather(product, dim, index) / filled_src) * (
+        gather(zeros, dim, index) - zero == 0
+    ).to(src.dtype)
+    return grad * others_self, _pad_to(
+        gather(grad, dim, index) * others_src, src_shape, index.shape
+    )
 
 
-_combine.joint_gradient(lambda grad, input, dim, index, src, result, reduce: (
-    lambda pair: (pair[0], None, pair[1]))(_combine_rule(grad, input, dim, index, src, result, reduce)))
+_combine.joint_gradient(
+    lambda grad, input, dim, index, src, result, reduce: (lambda pair: (pair[0], None, pair[1]))(
+        _combine_rule(grad, input, dim, index, src, result, reduce)
+    )
+)
 
 
 # ----- whole slices -----
@@ -284,30 +318,43 @@ def index_select(input: mx.array, dim, index: mx.array) -> mx.array:
     return mx.take(input, index.reshape(-1), axis=dim)
 
 
-index_select.gradients(input=lambda grad, input_shape, dim, index: grad.new_zeros(input_shape).index_add(
-    dim, index, grad) if len(input_shape) else grad.reshape(()))
+index_select.gradients(
+    input=lambda grad, input_shape, dim, index: (
+        grad.new_zeros(input_shape).index_add(dim, index, grad)
+        if len(input_shape)
+        else grad.reshape(())
+    )
+)
 
 
 def _index_slices(name, input, dim, index, source):
     """Check the arguments of index_add and its kin; return the dimension counted from the front."""
     dim = wrap_dim(dim, input.ndim)
     if index.ndim > 1:
-        raise IndexError(f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim} with type: "
-                         f"{SCALAR_TYPE_NAME[FROM_MLX[index.dtype]]}")
+        raise IndexError(
+            f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim} with type: "
+            f"{SCALAR_TYPE_NAME[FROM_MLX[index.dtype]]}"
+        )
     _integer_index(name, index)
     if source is not None:
         if source.dtype != input.dtype:
-            raise RuntimeError(f"{name}(): self and source expected to have the same dtype, but got (self) "
-                               f"{SCALAR_TYPE_NAME[FROM_MLX[input.dtype]]} and (source) "
-                               f"{SCALAR_TYPE_NAME[FROM_MLX[source.dtype]]}")
+            raise RuntimeError(
+                f"{name}(): self and source expected to have the same dtype, but got (self) "
+                f"{SCALAR_TYPE_NAME[FROM_MLX[input.dtype]]} and (source) "
+                f"{SCALAR_TYPE_NAME[FROM_MLX[source.dtype]]}"
+            )
         count = source.shape[dim] if source.ndim else 1
         if count != index.size:
-            raise RuntimeError(f"{name}(): Number of indices ({index.size}) should be equal to source.size(dim): "
-                               f"({count}), for dim: {dim}")
+            raise RuntimeError(
+                f"{name}(): Number of indices ({index.size}) should be equal to source.size(dim): "
+                f"({count}), for dim: {dim}"
+            )
         for d in range(min(input.ndim, source.ndim)):
             if d != dim and input.shape[d] != source.shape[d]:
-                raise RuntimeError(f"source tensor shape must match self tensor shape, excluding the specified dimension."
-                                   f" Got self.shape = {list(input.shape)} source.shape = {list(source.shape)}")
+                raise RuntimeError(
+                    f"source tensor shape must match self tensor shape, excluding the specified dimension."
+                    f" Got self.shape = {list(input.shape)} source.shape = {list(source.shape)}"
+                )
     if index.size:
         check_index(name, index, input.shape[dim] if input.ndim else 1)
     return dim
@@ -328,7 +375,10 @@ def _index_add(input: mx.array, dim, index: mx.array, source: mx.array, *, alpha
     if not input.ndim:
         return _one(input).at[_slices(0, index)].add(_one(source)).reshape(())
     if input.dtype == mx.bool_:
-        return _index_add.operation.body(input.astype(mx.int32), dim, index, source.astype(mx.int32)) != 0
+        return (
+            _index_add.operation.body(input.astype(mx.int32), dim, index, source.astype(mx.int32))
+            != 0
+        )
     return input.at[_slices(dim, index)].add(source)
 
 
@@ -355,8 +405,10 @@ def index_copy(input: mx.array, dim, index: mx.array, source: mx.array) -> mx.ar
     return made.reshape(input.shape)
 
 
-index_copy.gradients(input=lambda grad, dim, index: index_fill(grad, dim, index, 0),
-                     source=lambda grad, dim, index, source_shape: _source_grad(grad, dim, index, source_shape))
+index_copy.gradients(
+    input=lambda grad, dim, index: index_fill(grad, dim, index, 0),
+    source=lambda grad, dim, index, source_shape: _source_grad(grad, dim, index, source_shape),
+)
 
 
 @primitive(name="index_fill")
@@ -376,8 +428,10 @@ def _index_fill(input: mx.array, dim, index: mx.array, value: mx.array) -> mx.ar
     return made.reshape(input.shape)
 
 
-_index_fill.gradients(input=lambda grad, dim, index: _index_fill(grad, dim, index, grad.new_zeros(())),
-                      value=lambda grad, dim, index: index_select(grad, dim, index).sum())
+_index_fill.gradients(
+    input=lambda grad, dim, index: _index_fill(grad, dim, index, grad.new_zeros(())),
+    value=lambda grad, dim, index: index_select(grad, dim, index).sum(),
+)
 
 
 @composite
@@ -385,11 +439,15 @@ def index_fill(input, dim, index, value):
     """Return `input` with the slices that `index` names filled with a number or 0-d tensor."""
     if isinstance(value, Tensor):
         if value.ndim:
-            raise RuntimeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
-                               f"{value.ndim} dimension(s).")
+            raise RuntimeError(
+                f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+                f"{value.ndim} dimension(s)."
+            )
     else:
         if isinstance(value, complex) and not input.dtype.is_complex:
-            raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
+            raise RuntimeError(
+                "index_fill_(): Converting complex Scalar to non-complex type is not supported"
+            )
         value = input.new_full((), value)
     return _index_fill(input, dim, index, value)
 
@@ -398,19 +456,27 @@ def index_fill(input, dim, index, value):
 def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     """Combine slices of `source` with those of `input` that `index` names: "prod", "mean", "amax" or "amin"."""
     if reduce not in ("prod", "mean", "amax", "amin"):
-        raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
+        raise RuntimeError(
+            f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}."
+        )
     if input.ndim == 0:
         return _reduce(input.reshape(1), 0, index.long().reshape(-1), source.reshape(-1), reduce,
                        include_self).reshape(())
     d = wrap_dim(dim, input.ndim)
     if index.ndim > 1:
-        raise IndexError(f"index_reduce(): Index is supposed to be a vector, but got dim: {index.ndim}")
+        raise IndexError(
+            f"index_reduce(): Index is supposed to be a vector, but got dim: {index.ndim}"
+        )
     if index.numel() != source.shape[d]:
-        raise RuntimeError(f"index_reduce(): Number of indices ({index.numel()}) should be equal to self.size(dim): "
-                           f"({source.shape[d]}), for dim: {d}")
+        raise RuntimeError(
+            f"index_reduce(): Number of indices ({index.numel()}) should be equal to self.size(dim): "
+            f"({source.shape[d]}), for dim: {d}"
+        )
     if input.dtype is not source.dtype:
         raise RuntimeError("index_reduce(): self and source expected to have the same dtype")
-    spread = index.long().reshape([-1 if i == d else 1 for i in range(input.ndim)]).expand(source.shape)
+    spread = (
+        index.long().reshape([-1 if i == d else 1 for i in range(input.ndim)]).expand(source.shape)
+    )
     return _reduce(input, d, spread, source, reduce, include_self)
 
 
@@ -428,7 +494,9 @@ def take(input: mx.array, index: mx.array) -> mx.array:
     return mx.take(input.reshape(-1), index)
 
 
-take.gradients(input=lambda grad, input_shape, index: _put(grad.new_zeros(input_shape), index, grad, True))
+take.gradients(
+    input=lambda grad, input_shape, index: _put(grad.new_zeros(input_shape), index, grad, True)
+)
 
 
 @primitive(name="put")
@@ -438,12 +506,16 @@ def _put(input: mx.array, index: mx.array, source: mx.array, accumulate=False) -
         raise RuntimeError("put_(): Expected a long tensor for index, but got "
                            f"{SCALAR_TYPE_NAME[FROM_MLX[index.dtype]]}")
     if source.dtype != input.dtype:
-        raise RuntimeError("put_(): self and source expected to have the same dtype, but got self.dtype = "
-                           f"{SCALAR_TYPE_NAME[FROM_MLX[input.dtype]]} and source.dtype = "
-                           f"{SCALAR_TYPE_NAME[FROM_MLX[source.dtype]]}")
+        raise RuntimeError(
+            "put_(): self and source expected to have the same dtype, but got self.dtype = "
+            f"{SCALAR_TYPE_NAME[FROM_MLX[input.dtype]]} and source.dtype = "
+            f"{SCALAR_TYPE_NAME[FROM_MLX[source.dtype]]}"
+        )
     if index.size != source.size:
-        raise RuntimeError(f"put_(): Expected source and index to have the same number of elements, but got "
-                           f"source.numel() = {source.size}, index.numel() = {index.size}")
+        raise RuntimeError(
+            f"put_(): Expected source and index to have the same number of elements, but got "
+            f"source.numel() = {source.size}, index.numel() = {index.size}"
+        )
     if input.size == 0 and index.size:
         raise IndexError("put_(): Cannot put elements into an empty tensor")
     index = check_index("put_()", index, input.size, negative=True)
@@ -473,8 +545,10 @@ def take_along_dim(input, indices, dim=None, *, out=None):
         made = gather(input.reshape(-1), 0, indices.reshape(-1))
     else:
         if input.ndim != indices.ndim:
-            raise RuntimeError(f"torch.take_along_dim(): input and indices should have the same number of dimensions, "
-                               f"but got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
+            raise RuntimeError(
+                f"torch.take_along_dim(): input and indices should have the same number of dimensions, "
+                f"but got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
+            )
         from .._core.errors import broadcast_shapes
         d = wrap_dim(dim, input.ndim)
         shape = list(broadcast_shapes(
@@ -512,11 +586,15 @@ def _masked_scatter(input: mx.array, mask: mx.array, source: mx.array) -> mx.arr
         raise RuntimeError("masked_scatter_ only supports boolean masks, but got mask with dtype "
                            f"{SCALAR_TYPE_NAME[FROM_MLX[mask.dtype]]}")
     if source.dtype != input.dtype:
-        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got "
-                           f"{SCALAR_TYPE_NAME[FROM_MLX[input.dtype]]} and {SCALAR_TYPE_NAME[FROM_MLX[source.dtype]]}")
+        raise RuntimeError(
+            f"masked_scatter: expected self and source to have same dtypes but got "
+            f"{SCALAR_TYPE_NAME[FROM_MLX[input.dtype]]} and {SCALAR_TYPE_NAME[FROM_MLX[source.dtype]]}"
+        )
     input, mask = mx.broadcast_arrays(input, mask)
     if not is_traced(mask) and int(mask.astype(mx.int32).sum().item()) > source.size:
-        raise RuntimeError("masked_scatter: expected the source to have at least as many elements as the mask has ones")
+        raise RuntimeError(
+            "masked_scatter: expected the source to have at least as many elements as the mask has ones"
+        )
     if source.size == 0 or input.size == 0:
         return input
     rank = mx.cumsum(mask.reshape(-1).astype(mx.int32)) - 1
@@ -543,8 +621,10 @@ def _writer(name, look, text):
         made = input.clone()
         region = look(made, *args, **kwargs)
         if region.shape != src.shape:
-            raise RuntimeError(f"expected src to have a size equal to the {name.partition('_')[0]} of self. src size = "
-                               f"{list(src.shape)}, {name.partition('_')[0]} size = {list(region.shape)}")
+            raise RuntimeError(
+                f"expected src to have a size equal to the {name.partition('_')[0]} of self. src size = "
+                f"{list(src.shape)}, {name.partition('_')[0]} size = {list(region.shape)}"
+            )
         region.copy_(src)
         return made
     write.__name__ = write.__qualname__ = name
@@ -558,8 +638,11 @@ slice_scatter = _writer("slice_scatter", lambda made, dim=0, start=None, end=Non
     made, dim, start, end, step), "Return `input` with a slice of a dimension replaced.")
 diagonal_scatter = _writer("diagonal_scatter", lambda made, offset=0, dim1=0, dim2=1: made.diagonal(
     offset, dim1, dim2), "Return `input` with a diagonal replaced.")
-as_strided_scatter = _writer("as_strided_scatter", lambda made, size, stride, storage_offset=None: made.as_strided(
-    size, stride, storage_offset), "Return `input` with a strided view replaced.")
+as_strided_scatter = _writer(
+    "as_strided_scatter",
+    lambda made, size, stride, storage_offset=None: made.as_strided(size, stride, storage_offset),
+    "Return `input` with a strided view replaced.",
+)
 
 
 def fill_diagonal_(self, fill_value, wrap=False):
@@ -576,7 +659,9 @@ def fill_diagonal_(self, fill_value, wrap=False):
         start = (columns + 1) * self.stride(0)
         while start < rows * self.stride(0):
             left = -(-(rows - start // self.stride(0)) // 1)
-            self.as_strided((min(columns, left),), (step,), self.storage_offset() + start).fill_(fill_value)
+            self.as_strided((min(columns, left),), (step,), self.storage_offset() + start).fill_(
+                fill_value
+            )
             start += (columns + 1) * self.stride(0)
     return self
 
@@ -593,7 +678,9 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
             raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
         if (counts < 0).any():
             raise RuntimeError("repeats can not be negative")
-        return wrap(mx.array(np.repeat(np.arange(len(counts)), counts).astype(counts.dtype)), input.device)
+        return wrap(
+            mx.array(np.repeat(np.arange(len(counts)), counts).astype(counts.dtype)), input.device
+        )
     if dim is None:
         input, dim = input.reshape(-1), 0
     d = wrap_dim(dim, input.ndim)
@@ -607,20 +694,28 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         if repeats.dtype not in (int32, int64):
             raise RuntimeError("repeats has to be Long or Int tensor")
         if counts.size not in (1, n):
-            raise RuntimeError(f"repeats must have the same size as input along dim, but got repeats.size(0) = "
-                               f"{counts.size} and input.size({d}) = {n}")
+            raise RuntimeError(
+                f"repeats must have the same size as input along dim, but got repeats.size(0) = "
+                f"{counts.size} and input.size({d}) = {n}"
+            )
         counts = np.broadcast_to(counts, (n,))
     else:
         counts = np.full(n, operator.index(repeats))
     if (counts < 0).any():
         raise RuntimeError("repeats can not be negative")
-    return index_select(input, d, wrap(mx.array(np.repeat(np.arange(n), counts).astype(np.int64)), input.device))
+    return index_select(
+        input, d, wrap(mx.array(np.repeat(np.arange(n), counts).astype(np.int64)), input.device)
+    )
 
 
-_SELECTING = (gather, scatter, scatter_add, scatter_reduce, index_select, index_add, index_copy, index_fill,
-              index_reduce, take, put, take_along_dim, masked_select, masked_scatter, select_scatter, slice_scatter,
-              diagonal_scatter, as_strided_scatter, repeat_interleave)
+_SELECTING = (
+    gather, scatter, scatter_add, scatter_reduce, index_select, index_add, index_copy, index_fill,
+    index_reduce, take, put, take_along_dim, masked_select, masked_scatter, select_scatter,
+    slice_scatter, diagonal_scatter, as_strided_scatter, repeat_interleave,
+)  # fmt: skip
 FUNCTIONS = {f.__name__: f for f in _SELECTING}
 METHODS = FUNCTIONS | {"fill_diagonal_": fill_diagonal_}
-INPLACE = ("scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy", "index_fill", "index_reduce", "put",
-           "masked_scatter")
+INPLACE = (
+    "scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy", "index_fill",
+    "index_reduce", "put", "masked_scatter",
+)  # fmt: skip

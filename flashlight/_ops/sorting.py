@@ -44,7 +44,9 @@ def _sort(input: mx.array, dim=-1, descending=False) -> mx.array:
     return mx.take_along_axis(input, order, axis=dim), order.astype(mx.int64)
 
 
-_sort.gradients(input=lambda grad, input_shape, dim, indices: _unsort(grad, input_shape, dim, indices))
+_sort.gradients(
+    input=lambda grad, input_shape, dim, indices: _unsort(grad, input_shape, dim, indices)
+)
 
 
 def _unsort(grad, input_shape, dim, indices):
@@ -73,7 +75,9 @@ def msort(input):
     return _sort(input, 0).values
 
 
-@primitive(name="topk", returns=Topk, dtypes=tuple(d for d in REAL if d is not bool_), kernel="topk_impl")
+@primitive(
+    name="topk", returns=Topk, dtypes=tuple(d for d in REAL if d is not bool_), kernel="topk_impl"
+)
 def topk(input: mx.array, k, dim=-1, largest=True, sorted=True) -> mx.array:
     """The k largest (or smallest) elements along `dim`, in order, and where they are."""
     dim = wrap_dim(dim, input.ndim)
@@ -89,10 +93,17 @@ def topk(input: mx.array, k, dim=-1, largest=True, sorted=True) -> mx.array:
     return mx.take_along_axis(input, order, axis=dim), order.astype(mx.int64)
 
 
-topk.gradients(input=lambda grad, input_shape, dim, indices: _unsort(grad, input_shape, dim, indices))
+topk.gradients(
+    input=lambda grad, input_shape, dim, indices: _unsort(grad, input_shape, dim, indices)
+)
 
 
-@primitive(name="kthvalue", returns=Kthvalue, dtypes=tuple(d for d in REAL if d is not bool_), kernel="kthvalue_cpu")
+@primitive(
+    name="kthvalue",
+    returns=Kthvalue,
+    dtypes=tuple(d for d in REAL if d is not bool_),
+    kernel="kthvalue_cpu",
+)
 def kthvalue(input: mx.array, k, dim=-1, keepdim=False) -> mx.array:
     """The k-th smallest element along `dim`, and where it is."""
     dim = wrap_dim(dim, input.ndim)
@@ -144,7 +155,9 @@ def _medians(name, returns, skip_nan):
         return _entry(input, dim, position, keepdim)
     body.__name__, body.__module__ = name, __name__
     body.__doc__ = "The lower median along `dim`, and where it is."
-    made = primitive(body, returns=returns, dtypes=tuple(d for d in REAL if d is not bool_), kernel="median_out")
+    made = primitive(
+        body, returns=returns, dtypes=tuple(d for d in REAL if d is not bool_), kernel="median_out"
+    )
     made.gradients(input=to_position)
 
     def median(input, dim=None, keepdim=False, *, out=None):
@@ -152,12 +165,16 @@ def _medians(name, returns, skip_nan):
             return made(input, dim, keepdim) if out is None else made(input, dim, keepdim, out=out)
         if input.numel() == 0:
             if input.dtype.category < 2:
-                return input.new_full((), -(2 ** (8 * input.itemsize - 1)) if input.dtype.is_signed else 0)
+                return input.new_full(
+                    (), -(2 ** (8 * input.itemsize - 1)) if input.dtype.is_signed else 0
+                )
             return input.new_full((), math.nan)
         return made(input.reshape(-1), 0).values
     median.__name__ = median.__qualname__ = name
-    median.__doc__ = (f"The {'median without NaNs' if skip_nan else 'median'}, of all elements or (with positions) along "
-                      "`dim`; the lower one of two.")
+    median.__doc__ = (
+        f"The {'median without NaNs' if skip_nan else 'median'}, of all elements or (with positions) along "
+        "`dim`; the lower one of two."
+    )
     return composite(median)
 
 
@@ -178,11 +195,15 @@ def _mode(input: mx.array, dim=-1, keepdim=False) -> mx.array:
     moved = mx.moveaxis(input, dim, -1)
     order = mx.argsort(moved, axis=-1)
     ranked = mx.take_along_axis(moved, order, axis=-1)
-    same = mx.concatenate([mx.zeros((*ranked.shape[:-1], 1), mx.bool_), ranked[..., 1:] == ranked[..., :-1]], -1)
+    same = mx.concatenate(
+        [mx.zeros((*ranked.shape[:-1], 1), mx.bool_), ranked[..., 1:] == ranked[..., :-1]], -1
+    )
     positions = mx.arange(n)
     start = mx.cummax(mx.where(same, mx.zeros_like(positions), positions), axis=-1)
     length = positions - start
-    best = mx.argmax(length, axis=-1, keepdims=True)  # the end of the first longest run: the smallest value
+    best = mx.argmax(
+        length, axis=-1, keepdims=True
+    )  # the end of the first longest run: the smallest value
     at = mx.take_along_axis(order, best, axis=-1)
     values = mx.take_along_axis(ranked, best, axis=-1)
     if keepdim:
@@ -207,7 +228,9 @@ def _quantiles(name, skip_nan):
             return write_out(out, made)
         return made
     quantile.__name__ = quantile.__qualname__ = name
-    quantile.__doc__ = "The q-quantiles of all elements or along `dim`, interpolated between neighbours."
+    quantile.__doc__ = (
+        "The q-quantiles of all elements or along `dim`, interpolated between neighbours."
+    )
     return composite(quantile)
 
 
@@ -226,8 +249,10 @@ def _quantile(name, input, q, dim, keepdim, interpolation, skip_nan):
     if q.numel() and not bool(((q >= 0) & (q <= 1)).all().item()):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
-        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
-                           f"{interpolation}")
+        raise RuntimeError(
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
+            f"{interpolation}"
+        )
     if dim is None:
         if input.numel() == 0:
             raise RuntimeError(f"{name}() input tensor must be non-empty")
@@ -262,12 +287,20 @@ def _quantile(name, input, q, dim, keepdim, interpolation, skip_nan):
     if q.ndim:
         values = values.movedim(d, 0)
         if keepdim:
-            shape = [1] * input.ndim if dim is None else [1 if i == d else m for i, m in enumerate(input.shape)]
+            shape = (
+                [1] * input.ndim
+                if dim is None
+                else [1 if i == d else m for i, m in enumerate(input.shape)]
+            )
             return values.reshape((q.numel(), *shape))
         return values
     values = values.select(d, 0)
     if keepdim:
-        shape = [1] * input.ndim if dim is None else [1 if i == d else m for i, m in enumerate(input.shape)]
+        shape = (
+            [1] * input.ndim
+            if dim is None
+            else [1 if i == d else m for i, m in enumerate(input.shape)]
+        )
         return values.reshape(shape)
     return values.reshape(()) if input.ndim == 0 else values
 
@@ -312,44 +345,62 @@ def _less(a, b):
 
 
 @composite
-def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None, out=None):
+def searchsorted(
+    sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None, out=None
+):
     """Where each value would be inserted into the sorted last dimension of `sorted_sequence`."""
     if side is not None and side not in ("left", "right"):
-        raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
+        raise RuntimeError(
+            f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}"
+        )
     if side == "left" and right:
-        raise RuntimeError("torch.searchsorted(): side and right can't be set to opposites, got side of left while right "
-                           "was True")
+        raise RuntimeError(
+            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right "
+            "was True"
+        )
     if sorted_sequence.ndim == 0:
-        raise RuntimeError("torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension")
+        raise RuntimeError(
+            "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension"
+        )
     number = not isinstance(input, Tensor)
     values = sorted_sequence.new_full((), input) if number else input
     if number and sorted_sequence.dtype.category < 2 and isinstance(input, float):
         values = sorted_sequence.float().new_full((), input)
     if not number and values.dtype is not sorted_sequence.dtype:
-        raise RuntimeError("torch.searchsorted(): input value tensor and boundaries tensor should have same dtype, but got "
-                           f"boundaries tensor dtype {SCALAR_TYPE_NAME[sorted_sequence.dtype]} and input value tensor "
-                           f"dtype {SCALAR_TYPE_NAME[values.dtype]}")
+        raise RuntimeError(
+            "torch.searchsorted(): input value tensor and boundaries tensor should have same dtype, but got "
+            f"boundaries tensor dtype {SCALAR_TYPE_NAME[sorted_sequence.dtype]} and input value tensor "
+            f"dtype {SCALAR_TYPE_NAME[values.dtype]}"
+        )
     if sorted_sequence.ndim > 1 and (values.ndim != sorted_sequence.ndim
                                      or values.shape[:-1] != sorted_sequence.shape[:-1]):
-        raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
-                           f"boundaries tensor and input value tensor must match, but we got boundaries tensor "
-                           f"{list(sorted_sequence.shape)} and input value tensor {list(values.shape)}")
+        raise RuntimeError(
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+            f"boundaries tensor and input value tensor must match, but we got boundaries tensor "
+            f"{list(sorted_sequence.shape)} and input value tensor {list(values.shape)}"
+        )
     if sorter is not None:
         if sorter.shape != sorted_sequence.shape:
-            raise RuntimeError("torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor "
-                               f"{list(sorted_sequence.shape)}and got sorter tensor {list(sorter.shape)}")
+            raise RuntimeError(
+                "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor "
+                f"{list(sorted_sequence.shape)}and got sorter tensor {list(sorter.shape)}"
+            )
         if sorter.dtype is not int64:
-            raise RuntimeError("torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
-                               f"{SCALAR_TYPE_NAME[sorter.dtype]}")
+            raise RuntimeError(
+                "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
+                f"{SCALAR_TYPE_NAME[sorter.dtype]}"
+            )
         sorted_sequence = gather(sorted_sequence, -1, sorter)
     made = _search(sorted_sequence.contiguous(), values, right or side == "right")
     made = made.to(int32) if out_int32 else made
     if out is not None:
         from .operation import write_out
         if out.dtype is not made.dtype:
-            raise RuntimeError("torch.searchsorted(): output tensor's dtype is wrong, it can only be Int(int32) or Long"
-                               "(int64) depending on whether out_int32 flag is True, but we got output tensor's dtype "
-                               f"{SCALAR_TYPE_NAME[out.dtype]} and out_int32 flag is {out_int32}")
+            raise RuntimeError(
+                "torch.searchsorted(): output tensor's dtype is wrong, it can only be Int(int32) or Long"
+                "(int64) depending on whether out_int32 flag is True, but we got output tensor's dtype "
+                f"{SCALAR_TYPE_NAME[out.dtype]} and out_int32 flag is {out_int32}"
+            )
         return write_out(out, made)
     return made
 
@@ -358,7 +409,9 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
 def bucketize(input, boundaries, *, out_int32=False, right=False, out=None):
     """The bucket between sorted boundaries in which each value lies."""
     if boundaries.ndim != 1:
-        raise RuntimeError(f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
+        raise RuntimeError(
+            f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})"
+        )
     number = not isinstance(input, Tensor)
     values = boundaries.new_full((), input) if number else input
     made = _search(boundaries, values, right)
@@ -386,7 +439,9 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     if not isinstance(test_elements, Tensor):
         test_elements = elements.new_full((), test_elements)
     if elements.dtype.is_complex or elements.dtype is bool_:
-        raise RuntimeError(f"Unsupported input type encountered for isin(): {SCALAR_TYPE_NAME[elements.dtype]}")
+        raise RuntimeError(
+            f"Unsupported input type encountered for isin(): {SCALAR_TYPE_NAME[elements.dtype]}"
+        )
     if test_elements.numel() == 0 or elements.numel() == 0:
         made = elements.new_zeros(elements.shape, dtype=bool_)
     else:
@@ -403,9 +458,13 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The different elements (or slices of `dim`) in order; also where each went, and how many of each."""
     host = _host(input)
-    values, inverse, counts = np.unique(host, return_inverse=True, return_counts=True, axis=dim, equal_nan=False)
+    values, inverse, counts = np.unique(
+        host, return_inverse=True, return_counts=True, axis=dim, equal_nan=False
+    )
     shape = input.shape if dim is None else (input.shape[wrap_dim(dim, input.ndim)],)
-    return _unique_result(input, values, inverse.reshape(shape), counts, return_inverse, return_counts)
+    return _unique_result(
+        input, values, inverse.reshape(shape), counts, return_inverse, return_counts
+    )
 
 
 def _host(input):
@@ -419,8 +478,14 @@ def _host(input):
 
 def _unique_result(input, values, inverse, counts, return_inverse, return_counts):
     where_ = input.device
-    made = [wrap(mx.array(np.ascontiguousarray(values), None if values.dtype != np.float64 else mx.float64)
-                 .astype(input.dtype.mlx), where_)]
+    made = [
+        wrap(
+            mx.array(
+                np.ascontiguousarray(values), None if values.dtype != np.float64 else mx.float64
+            ).astype(input.dtype.mlx),
+            where_,
+        )
+    ]
     if return_inverse:
         made.append(wrap(mx.array(np.ascontiguousarray(inverse, np.int64)), where_))
     if return_counts:
@@ -447,11 +512,17 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     counts = np.diff(np.append(positions, n))
     values = kept if dim is None else np.moveaxis(kept, 0, axis)
     shape = input.shape if dim is None else (n,)
-    return _unique_result(input, values, inverse.reshape(shape), counts, return_inverse, return_counts)
+    return _unique_result(
+        input, values, inverse.reshape(shape), counts, return_inverse, return_counts
+    )
 
 
-FUNCTIONS = {f.__name__: f for f in (
-    sort, argsort, msort, topk, kthvalue, median, nanmedian, mode, quantile, nanquantile, searchsorted, bucketize,
-    isin, unique, unique_consecutive)}
+FUNCTIONS = {
+    f.__name__: f
+    for f in (
+        sort, argsort, msort, topk, kthvalue, median, nanmedian, mode, quantile, nanquantile,
+        searchsorted, bucketize, isin, unique, unique_consecutive,
+    )  # fmt: skip
+}
 METHODS = {name: f for name, f in FUNCTIONS.items() if name not in ("searchsorted", "bucketize")}
 INPLACE = ()

@@ -52,7 +52,9 @@ def _added(input, shape, seen):
     steps = recipe(shape, seen)
     if isinstance(steps, Gather):
         flat = mx.reshape(zeros, (-1,))
-        return flat.at[mx.reshape(steps.index(), (-1,))].add(mx.reshape(input, (-1,))).reshape(shape)
+        return (
+            flat.at[mx.reshape(steps.index(), (-1,))].add(mx.reshape(input, (-1,))).reshape(shape)
+        )
     return steps.write(zeros, input)
 
 
@@ -96,7 +98,9 @@ def view_write(input: mx.array, source: Layout, target: Layout) -> mx.array:
 def view_clear(input: mx.array, source: Layout, target: Layout) -> mx.array:
     """Return `input`, of the base's size, with zeros where the view `target` looks."""
     shape, own, seen = _within(source, target)
-    buffer = recipe(shape, seen).write(_buffer(input, shape, own), mx.zeros(tuple(seen.size), input.dtype))
+    buffer = recipe(shape, seen).write(
+        _buffer(input, shape, own), mx.zeros(tuple(seen.size), input.dtype)
+    )
     return recipe(shape, own).read(buffer)
 
 

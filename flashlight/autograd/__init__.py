@@ -17,9 +17,12 @@ from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .function import Function, NestedIOFunction
 from .variable import Variable
 
-__all__ = ["Function", "NestedIOFunction", "Variable", "backward", "detect_anomaly", "enable_grad", "forward_ad",
-           "functional", "grad", "grad_mode", "gradcheck", "gradgradcheck", "graph", "inference_mode", "no_grad",
-           "is_grad_enabled", "profiler", "set_detect_anomaly", "set_grad_enabled"]
+__all__ = [
+    "Function", "NestedIOFunction", "Variable", "backward", "detect_anomaly", "enable_grad",
+    "forward_ad", "functional", "grad", "grad_mode", "gradcheck", "gradgradcheck", "graph",
+    "inference_mode", "no_grad", "is_grad_enabled", "profiler", "set_detect_anomaly",
+    "set_grad_enabled",
+]  # fmt: skip
 
 
 def _roots(outputs, grads, is_grads_batched=False):
@@ -36,31 +39,50 @@ def _roots(outputs, grads, is_grads_batched=False):
             raise TypeError(f"grad(): arguments must be Tensors, not {type(output).__name__}")
         if grad is None:
             if not output.requires_grad:
-                raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
+                raise RuntimeError(
+                    "element 0 of tensors does not require grad and does not have a grad_fn"
+                )
             if output.numel() != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
             if output.dtype.is_complex:
-                raise RuntimeError("grad can be implicitly created only for real scalar outputs but got "
-                                   f"{output.dtype}")
+                raise RuntimeError(
+                    "grad can be implicitly created only for real scalar outputs but got "
+                    f"{output.dtype}"
+                )
             grad = output.detach()._ones()
         elif not isinstance(grad, Tensor):
-            raise TypeError(f"gradients can be either Tensors or None, but got {type(grad).__name__}")
+            raise TypeError(
+                f"gradients can be either Tensors or None, but got {type(grad).__name__}"
+            )
         elif grad.shape != output.shape:
-            raise RuntimeError(f"Mismatch in shape: grad_output[{len(roots)}] has a shape of {grad.shape} and "
-                               f"output[{len(roots)}] has a shape of {output.shape}.")
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{len(roots)}] has a shape of {grad.shape} and "
+                f"output[{len(roots)}] has a shape of {output.shape}."
+            )
         elif grad.dtype.is_complex != output.dtype.is_complex:
-            raise RuntimeError("For complex Tensors, both grad_output and output are required to have the same "
-                               f"dtype. Mismatch in dtype: grad_output[{len(roots)}] has a dtype of {grad.dtype} "
-                               f"and output[{len(roots)}] has a dtype of {output.dtype}.")
+            raise RuntimeError(
+                "For complex Tensors, both grad_output and output are required to have the same "
+                f"dtype. Mismatch in dtype: grad_output[{len(roots)}] has a dtype of {grad.dtype} "
+                f"and output[{len(roots)}] has a dtype of {output.dtype}."
+            )
         edge = edge_of(output)
         if edge is None:
-            raise RuntimeError(f"element {len(roots)} of tensors does not require grad and does not have a grad_fn")
+            raise RuntimeError(
+                f"element {len(roots)} of tensors does not require grad and does not have a grad_fn"
+            )
         roots.append(edge)
         found.append(grad)
     return roots, found
 
 
-def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None):
+def backward(
+    tensors,
+    grad_tensors=None,
+    retain_graph=None,
+    create_graph=False,
+    grad_variables=None,
+    inputs=None,
+):
     """Add to `grad` of the leaves (or of `inputs`) the gradients of `tensors`, as `torch.autograd.backward`.
 
     Raises RuntimeError for tensors without history, or of several elements without `grad_tensors`.
@@ -92,41 +114,70 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
                 tensor.grad = meta.grad + found
 
 
-def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True,
-         allow_unused=None, is_grads_batched=False, materialize_grads=False):
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    only_inputs=True,
+    allow_unused=None,
+    is_grads_batched=False,
+    materialize_grads=False,
+):
     """Return the gradients of `outputs` with respect to `inputs`, as `torch.autograd.grad`.
 
     Raises RuntimeError for an input that was not used, unless `allow_unused`.
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
-                         "allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
     outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     allow_unused = bool(materialize_grads) if allow_unused is None else allow_unused
     if is_grads_batched:
         grad_outputs = (grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs)
-        return _batched(outputs, inputs, grad_outputs, create_graph, allow_unused, materialize_grads)
+        return _batched(
+            outputs, inputs, grad_outputs, create_graph, allow_unused, materialize_grads
+        )
     roots, grads = _roots(outputs, grad_outputs)
     edges = [edge_of(tensor) for tensor in inputs]
     if None in edges:
         raise RuntimeError("One of the differentiated Tensors does not require grad")
     captures = Captures(edges, accumulate=False)
-    run(roots, grads, create_graph if retain_graph is None else retain_graph, create_graph, captures)
+    run(
+        roots, grads, create_graph if retain_graph is None else retain_graph, create_graph, captures
+    )
     results = captures.results
     for position, found in enumerate(results):
         if found is None:
             if materialize_grads:
                 results[position] = inputs[position].detach()._zeros()
             elif not allow_unused:
-                raise RuntimeError("One of the differentiated Tensors appears to not have been used in the graph. "
-                                   "Set allow_unused=True if this is the desired behavior.")
+                raise RuntimeError(
+                    "One of the differentiated Tensors appears to not have been used in the graph. "
+                    "Set allow_unused=True if this is the desired behavior."
+                )
     return tuple(results)
 
 
 def _batched(outputs, inputs, grad_outputs, create_graph, allow_unused, materialize_grads):
-    rows = [grad(outputs, inputs, [g[i] for g in grad_outputs], True, create_graph, True, allow_unused, False,
-                 materialize_grads) for i in range(grad_outputs[0].shape[0])]
+    rows = [
+        grad(
+            outputs,
+            inputs,
+            [g[i] for g in grad_outputs],
+            True,
+            create_graph,
+            True,
+            allow_unused,
+            False,
+            materialize_grads,
+        )
+        for i in range(grad_outputs[0].shape[0])
+    ]
     return tuple([None if column[0] is None else _stack(column) for column in zip(*rows)])
 
 
@@ -137,7 +188,13 @@ def _stack(tensors):
 
 def _backward_method(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
     """Add to `grad` of the leaves (or of `inputs`) the gradients of this tensor."""
-    backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs=inputs)
+    backward(
+        (self,),
+        None if gradient is None else (gradient,),
+        retain_graph,
+        create_graph,
+        inputs=inputs,
+    )
 
 
 _backward_method.__name__ = _backward_method.__qualname__ = "backward"

@@ -24,8 +24,10 @@ class FunctionCtx:
         """Keep tensors (or None) for backward. Raises TypeError for anything else."""
         for position, tensor in enumerate(tensors):
             if tensor is not None and not isinstance(tensor, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument {position} is of type "
-                                f"{type(tensor).__name__}")
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument {position} is of type "
+                    f"{type(tensor).__name__}"
+                )
         self.to_save = tensors
 
     def save_for_forward(self, *tensors) -> None:
@@ -79,11 +81,15 @@ class BackwardCFunction(Node, FunctionCtx):
             result = (result,)
         count = len(self.positions)
         if len(result) > count and any(extra is not None for extra in result[count:]):
-            raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected "
-                               f"{count}, got {len(result)})")
+            raise RuntimeError(
+                f"function {self.name()} returned an incorrect number of gradients (expected "
+                f"{count}, got {len(result)})"
+            )
         if len(result) < count:
-            raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected "
-                               f"{count}, got {len(result)})")
+            raise RuntimeError(
+                f"function {self.name()} returned an incorrect number of gradients (expected "
+                f"{count}, got {len(result)})"
+            )
         return tuple([result[position] for position in range(count) if self.positions[position]])
 
     def release(self) -> None:
@@ -107,7 +113,9 @@ def _zeros(layout):
 
 class _FunctionMeta(type):
     def __init__(cls, name, bases, namespace):
-        cls._backward_cls = type(f"{name}Backward", (BackwardCFunction,), {"__slots__": (), "_function": cls})
+        cls._backward_cls = type(
+            f"{name}Backward", (BackwardCFunction,), {"__slots__": (), "_function": cls}
+        )
         super().__init__(name, bases, namespace)
 
 
@@ -121,18 +129,27 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
 
     def __init__(self, *args, **kwargs):
         import warnings
-        warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so "
-                      "you should invoke them on the class itself. Instantiating an autograd function will raise an "
-                      "error in a future version of PyTorch.", DeprecationWarning, stacklevel=2)
+
+        warnings.warn(
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so "
+            "you should invoke them on the class itself. Instantiating an autograd function will raise an "
+            "error in a future version of PyTorch.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
 
     def __call__(self, *args, **kwargs):
-        raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. Please use new-style "
-                           "autograd function with static forward method.")
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style "
+            "autograd function with static forward method."
+        )
 
     @staticmethod
     def forward(*args, **kwargs):
         """Compute the result; subclasses define this."""
-        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -142,29 +159,37 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
     @staticmethod
     def backward(ctx, *grad_outputs):
         """Return the gradients of the inputs; subclasses define this."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom "
-                                  "autograd.Function to use it with backward mode AD.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
+        )
 
     vjp = backward
 
     @staticmethod
     def jvp(ctx, *grad_inputs):
         """Return the tangents of the outputs; subclasses may define this."""
-        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with "
-                                  "forward mode AD.")
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
+        )
 
     @staticmethod
     def vmap(info, in_dims, *args):
         """Return the result for batched inputs; subclasses may define this."""
-        raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap static method "
-                                  "or set generate_vmap_rule=True.")
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap static method "
+            "or set generate_vmap_rule=True."
+        )
 
     @classmethod
     def apply(cls, *args, **kwargs):
         """Run `forward` and record `backward`."""
         separate = cls.setup_context is not Function.setup_context
         if kwargs:
-            bound = inspect.signature(cls.forward).bind(*(args if separate else (None, *args)), **kwargs)
+            bound = inspect.signature(cls.forward).bind(
+                *(args if separate else (None, *args)), **kwargs
+            )
             bound.apply_defaults()
             args = bound.args if separate else bound.args[1:]
         node = cls._backward_cls()
@@ -260,7 +285,9 @@ class _Once(Node):
     __slots__ = ()
 
     def apply(self, grads):
-        raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )
 
 
 def _forbid(tensor):

@@ -40,7 +40,9 @@ class save_on_cpu(saved_tensors_hooks):
     """Inside, what is saved for backward is kept on the CPU; with unified memory that moves nothing."""
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda"):
-        super().__init__(lambda tensor: (tensor.device, tensor.cpu()), lambda packed: packed[1].to(packed[0]))
+        super().__init__(
+            lambda tensor: (tensor.device, tensor.cpu()), lambda packed: packed[1].to(packed[0])
+        )
 
 
 @contextlib.contextmanager
@@ -72,7 +74,9 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     """Return where the tensor's gradient arrives. Raises RuntimeError if it needs none."""
     edge = edge_of(tensor)
     if edge is None:
-        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+        raise RuntimeError(
+            "It is not possible to get the gradient edge for a Tensor that does not require gradients"
+        )
     return GradientEdge(edge)
 
 

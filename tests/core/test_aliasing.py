@@ -11,10 +11,15 @@ from hypothesis import given, settings, strategies
 import flashlight
 
 PROGRAMS = 2000
-VIEWS = ("select", "slice", "transpose", "t", "reshape", "unsqueeze", "squeeze", "expand", "diagonal", "unfold",
-         "narrow", "permute", "as_strided", "split", "chunk", "unbind", "detach", "movedim", "flatten", "view_as")
-WRITES = ("add_", "mul_", "fill_", "copy_", "zero_", "setitem", "setitem_mask", "index_put_", "sub_tensor", "sin_",
-          "clamp_", "masked_fill_")
+VIEWS = (
+    "select", "slice", "transpose", "t", "reshape", "unsqueeze", "squeeze", "expand", "diagonal",
+    "unfold", "narrow", "permute", "as_strided", "split", "chunk", "unbind", "detach", "movedim",
+    "flatten", "view_as",
+)  # fmt: skip
+WRITES = (
+    "add_", "mul_", "fill_", "copy_", "zero_", "setitem", "setitem_mask", "index_put_",
+    "sub_tensor", "sin_", "clamp_", "masked_fill_",
+)  # fmt: skip
 
 
 class Pair:
@@ -29,7 +34,9 @@ def choose_view(rng, shape):
     ndim = len(shape)
     name = rng.choice(VIEWS)
     dim = rng.randrange(ndim) if ndim else 0
-    if name in ("select", "slice", "narrow", "unfold", "split", "chunk", "unbind") and (not ndim or not shape[dim]):
+    if name in ("select", "slice", "narrow", "unfold", "split", "chunk", "unbind") and (
+        not ndim or not shape[dim]
+    ):
         return None
     if name == "select":
         return name, (dim, rng.randrange(-shape[dim], shape[dim]))
@@ -147,7 +154,9 @@ def agree(pair, what):
     assert ours.is_contiguous() == theirs.is_contiguous(), what
     assert ours.requires_grad == theirs.requires_grad, what
     assert ours._version == theirs._version, (what, ours._version, theirs._version)
-    numpy.testing.assert_allclose(ours.data.tolist(), theirs.data.tolist(), rtol=2e-5, atol=1e-5, err_msg=str(what))
+    numpy.testing.assert_allclose(
+        ours.data.tolist(), theirs.data.tolist(), rtol=2e-5, atol=1e-5, err_msg=str(what)
+    )
 
 
 def run_program(seed: int) -> None:
@@ -178,8 +187,9 @@ def run_program(seed: int) -> None:
                 return
             assert type(error).__name__ == type(our_error).__name__, (steps, error, our_error)
             if error is None:
-                assert (theirs.data_ptr() == pair.theirs.data_ptr()) == (ours.data_ptr() == pair.ours.data_ptr()) \
-                    or theirs.numel() == 0, steps
+                assert (theirs.data_ptr() == pair.theirs.data_ptr()) == (
+                    ours.data_ptr() == pair.ours.data_ptr()
+                ) or theirs.numel() == 0, steps
                 aliases.append(Pair(theirs, ours))
         else:
             name = rng.choice(WRITES)
@@ -198,7 +208,10 @@ def run_program(seed: int) -> None:
         for alias in aliases:
             agree(alias, steps)
     if with_grad:
-        sums = [[a.theirs for a in aliases if a.theirs.requires_grad], [a.ours for a in aliases if a.ours.requires_grad]]
+        sums = [
+            [a.theirs for a in aliases if a.theirs.requires_grad],
+            [a.ours for a in aliases if a.ours.requires_grad],
+        ]
         totals, errors = zip(*[attempt(sum_of_squares, tensors) for tensors in sums])
         if "multiple views" in str(errors[0]) and any("detach" in step for step in steps[1:]):
             return  # a write through a detached alias: see the deviation "views of several outputs"
@@ -209,8 +222,13 @@ def run_program(seed: int) -> None:
         _, our_error = attempt(totals[1].backward)
         assert type(error).__name__ == type(our_error).__name__, (steps, error, our_error)
         if error is None and leaf.theirs.grad is not None:
-            numpy.testing.assert_allclose(leaf.ours.grad.tolist(), leaf.theirs.grad.tolist(), rtol=1e-4, atol=1e-4,
-                                          err_msg=str(steps))
+            numpy.testing.assert_allclose(
+                leaf.ours.grad.tolist(),
+                leaf.theirs.grad.tolist(),
+                rtol=1e-4,
+                atol=1e-4,
+                err_msg=str(steps),
+            )
 
 
 @settings(max_examples=PROGRAMS, deadline=None, derandomize=True, database=None)
