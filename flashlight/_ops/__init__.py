@@ -17,7 +17,7 @@ FAMILIES = (
     "creation", "conversion", "arithmetic", "shape", "indexing", "pointwise", "reduction", "sorting", "cumulative",
     "joining", "scatter", "matmul", "linalg", "fft", "special", "random", "dropout", "activation", "convolution",
     "pooling", "adaptive_pooling", "normalization", "batch_normalization", "attention", "loss", "embedding", "vision", "recurrent", "windows", "segment",
-    "padding", "rearrangement", "distance",
+    "padding", "rearrangement", "distance", "ctc",
     "sparse", "foreach", "quantize",
 )
 FUNCTIONS: dict = {}

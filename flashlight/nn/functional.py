@@ -42,6 +42,7 @@ from .._ops.convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from .._ops.ctc import ctc_loss
 from .._ops.distance import cosine_similarity, normalize, pairwise_distance, pdist
 from .._ops.matmul import bilinear, linear
 from .._ops.normalization import group_norm, layer_norm, local_response_norm, rms_norm
