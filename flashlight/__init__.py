@@ -79,7 +79,14 @@ newaxis = None
 
 from . import random  # noqa: E402
 from ._core.generator import Generator, default_generator  # noqa: E402
-from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
+from .random import (  # noqa: E402
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+    thread_safe_generator,
+)
 
 from . import autograd  # noqa: E402
 from . import storage  # noqa: E402

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import mlx.core as mx
 import numpy as np
@@ -182,3 +183,12 @@ def test_accelerator_generator():
     assert generator.get_offset() == 12
     with pytest.raises(RuntimeError, match="multiple of 4"):
         generator.set_offset(3)
+
+
+def test_threads_share_a_generator_without_losing_a_number():
+    source = Generator().manual_seed(6)._stream
+    with ThreadPoolExecutor(4) as pool:
+        parts = list(pool.map(lambda _: normal(source, 33, "float32"), range(200)))
+    alone = Generator().manual_seed(6)._stream
+    expected = {normal(alone, 33, "float32").tobytes() for _ in range(200)}
+    assert {part.tobytes() for part in parts} == expected
