@@ -114,7 +114,7 @@ def test_straight_through_draws_are_one_hot():
     _, distribution = pair("OneHotCategoricalStraightThrough")
     draws = distribution.rsample((20,))
     assert draws.requires_grad
-    flashlight.testing.assert_close(draws.sum(-1), flashlight.ones_like(draws[..., 0]))
+    assert (abs(draws.sum(-1) - 1) < 1e-6).all()
 
 
 def test_wishart_draws_what_pytorch_draws_again():

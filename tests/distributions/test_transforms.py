@@ -183,7 +183,7 @@ def test_transforms_of_users():
     value = flashlight.tensor(0.7)
     root = value ** (1 / 9)
     wanted = ours.Normal(0.0, 1.0).log_prob(root) - (9 * root**8).log()
-    flashlight.testing.assert_close(made.log_prob(value), wanted)
+    assert abs(made.log_prob(value) - wanted) < 1e-5
     assert made.cdf(value).item() > 0.5
 
 
