@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, Generic, TypeVar
@@ -119,9 +120,9 @@ def vec_to_tril_matrix(vec, diag: int = 0):
     Raises ValueError if no square matrix has L entries there.
     """
     length = vec.shape[-1]
-    size = 1
-    while _tril_count(size, diag) < length:
-        size += 1
+    # The positive root of D^2 + (1 + 2 diag) D - |diag| (diag + 1) = 2 L.
+    slope = 1 + 2 * diag
+    size = (math.isqrt(slope**2 + 8 * length + 4 * abs(diag) * (diag + 1)) - slope) // 2
     if _tril_count(size, diag) != length:
         raise ValueError(
             f"The size of last dimension is {length} which cannot be expressed as "
