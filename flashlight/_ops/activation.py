@@ -434,7 +434,7 @@ functional = {
         "relu": relu, "relu6": relu6, "elu": elu, "selu": selu, "celu": celu,
         "leaky_relu": leaky_relu, "hardsigmoid": hardsigmoid, "hardswish": hardswish,
         "silu": silu, "mish": mish, "hardtanh": hardtanh, "threshold": threshold,
-    }.items()  # fmt: skip
+    }.items()
 }
 for _name in ("elu", "relu", "selu", "celu", "leaky_relu", "hardtanh", "threshold"):
     functional[f"{_name}_"] = inplace(globals()[_name], f"{_name}_")

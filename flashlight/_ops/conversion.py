@@ -8,8 +8,21 @@ import numpy as np
 from .._autograd.history import check_inplace, meta_of
 from .._core.device import META, NATIVE, STREAMS, device, resolve
 from .._core.dtype import (
-    FROM_MLX, bfloat16, bool_, check_supported, complex64, complex128, dtype, float16, float32,
-    float64, int8, int16, int32, int64, uint8,
+    FROM_MLX,
+    bfloat16,
+    bool_,
+    check_supported,
+    complex64,
+    complex128,
+    dtype,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
 )  # fmt: skip
 from .._core.evaluation import local
 from .._core.layout import contiguous as contiguous_layout
@@ -70,7 +83,7 @@ LAYOUTS = {
     for name in (
         "strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged",
         "_mkldnn",
-    )  # fmt: skip
+    )
 }
 strided = LAYOUTS["strided"]
 
@@ -456,7 +469,7 @@ def fill_(self, value):
     return copy_(self, value)
 
 
-_COMPLEX = type(0j)
+_COMPLEX = complex
 
 
 def zero_(self):
@@ -590,7 +603,7 @@ METHODS = {
     for f in (
         to, cpu, cuda, mps, type_, type_as, clone, contiguous, detach, detach_, copy_, fill_,
         zero_, as_subclass, set_, resize_, resize_as_, pin_memory, is_pinned, is_contiguous,
-    )  # fmt: skip
+    )
 }
 METHODS |= CASTS | {"__dlpack__": dlpack, "__dlpack_device__": dlpack_device, "__array__": as_array}
 INPLACE = ()

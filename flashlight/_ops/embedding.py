@@ -125,7 +125,7 @@ def embedding_bag(
                 "length sequences. However, found offsets of type " + str(type(offsets))
             )
         bags, length = input.shape
-        from .creation import arange
+        from .ranges import arange
 
         offsets = (
             arange(0, bags * length, length, device=input.device)

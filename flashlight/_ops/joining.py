@@ -484,7 +484,7 @@ FUNCTIONS = {
         cat, stack, hstack, vstack, dstack, column_stack, flip, fliplr, flipud, roll, rot90, tile,
         meshgrid, cartesian_prod, combinations, block_diag, triu, tril, triu_indices,
         tril_indices, diag, diag_embed, diagflat,
-    )  # fmt: skip
+    )
 }
 FUNCTIONS |= {"concat": cat, "concatenate": cat, "row_stack": vstack}
 METHODS = {
@@ -492,7 +492,7 @@ METHODS = {
     for name in (
         "flip", "fliplr", "flipud", "roll", "rot90", "tile", "triu", "tril", "diag", "diag_embed",
         "diagflat",
-    )  # fmt: skip
+    )
 }
 METHODS["repeat"] = repeat
 INPLACE = ("triu", "tril")

@@ -9,7 +9,14 @@ from typing import Any
 import mlx.core as mx
 
 from .._autograd.history import (
-    STALE, VIEW_NODE, adopt, check_inplace, edge_of, meta_of, remember_view, renew,
+    STALE,
+    VIEW_NODE,
+    adopt,
+    check_inplace,
+    edge_of,
+    meta_of,
+    remember_view,
+    renew,
 )  # fmt: skip
 from .._autograd.node import Node, Saved, sequence
 from .._core.dtype import SCALAR_TYPE_NAME
@@ -19,10 +26,17 @@ from .._core.layout import Layout
 from .._core.promotion import can_cast
 from .._core.storage import Storage
 from .._core.tensor import TENSORS, Tensor, make, new, read, snapshot, to_array
-from .operation import (
-    INT_TO_FLOAT, SAME, VALUE, Operand, Operation, OperationNode, observers, write_out,
-)  # fmt: skip
 from .interception import intercepted, interceptors, on_change
+from .operation import (
+    INT_TO_FLOAT,
+    SAME,
+    VALUE,
+    Operand,
+    Operation,
+    OperationNode,
+    observers,
+    write_out,
+)  # fmt: skip
 from .overrides import call_overrides, is_override, overriding_in
 
 __all__ = [

@@ -668,7 +668,7 @@ functional = {
         gaussian_nll_loss, hinge_embedding_loss, margin_ranking_loss, soft_margin_loss,
         cosine_embedding_loss, multilabel_margin_loss, multilabel_soft_margin_loss,
         multi_margin_loss, triplet_margin_loss, triplet_margin_with_distance_loss,
-    )  # fmt: skip
+    )
 }
 
 FUNCTIONS = {}

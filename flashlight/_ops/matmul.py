@@ -445,7 +445,7 @@ FUNCTIONS = {
     for f in (
         mm, bmm, matmul, mv, dot, vdot, inner, outer, addmm, addmv, addr, baddbmm, addbmm,
         chain_matmul, tensordot, kron, bilinear,
-    )  # fmt: skip
+    )
 } | {"ger": outer}
 METHODS = {
     name: f

@@ -7,7 +7,6 @@ import math
 import mlx.core as mx
 
 from .._core.dtype import FROM_MLX, INTEGRAL, SUPPORTED, bfloat16, bool_, float16, get_default_dtype
-from .._core.promotion import result_of
 from .._core.tensor import Tensor
 from .._kernels import elementary as kernels
 from .arithmetic import (
@@ -21,6 +20,7 @@ from .arithmetic import (
 )
 from .conversion import as_dtype
 from .kinds import INT_TO_FLOAT, SAME, Operand, composite, pointwise, primitive
+from .masking import where
 from .shape import conj, imag, real
 
 
@@ -467,65 +467,6 @@ addcdiv.gradients(
 )
 
 
-# ----- where and masks -----
-
-
-@primitive(promote=SAME, promoted=("input", "other"))
-def where(condition: mx.array, input: Operand, other: Operand) -> mx.array:
-    """input where the condition holds, other elsewhere."""
-    if condition.dtype not in (mx.bool_, mx.uint8):
-        raise RuntimeError("expected condition to be a boolean tensor, but got a tensor with dtype "
-                           f"{FROM_MLX[condition.dtype].name}")
-    return mx.where(condition != 0 if condition.dtype == mx.uint8 else condition, input, other)
-
-
-where.gradients(input=lambda grad, condition: where(condition, grad, 0),
-                other=lambda grad, condition: where(condition, 0, grad))
-_where = where
-
-
-@composite
-def where(condition, input=None, other=None, *, out=None):
-    """input where the condition holds, other elsewhere; alone, the positions where it holds."""
-    if input is None and other is None:
-        return condition.nonzero(as_tuple=True)
-    return (
-        _where(condition, input, other) if out is None else _where(condition, input, other, out=out)
-    )
-
-
-def where_method(self, condition, other):
-    """Return this tensor where the condition holds, `other` elsewhere."""
-    return where(condition, self, other)
-
-
-@composite
-def masked_fill(input, mask, value):
-    """Return `input` with `value`, a number or 0-d tensor, where the mask holds."""
-    if mask.dtype is not bool_:
-        raise RuntimeError("masked_fill only supports boolean masks, but got mask with dtype "
-                           f"{mask.dtype.name}")
-    if isinstance(value, Tensor):
-        if value.ndim:
-            raise RuntimeError(
-                "masked_fill only supports a 0-dimensional value tensor, but got tensor with "
-                f"{value.ndim} dimension(s)."
-            )
-        if (
-            result_of([input._layout, value._layout]).category > input.dtype.category
-            and value.dtype is not input.dtype
-        ):
-            raise RuntimeError(
-                f"value cannot be converted to type {input.dtype.name} without overflow"
-            )
-        value = as_dtype(value, input.dtype)
-    elif isinstance(value, complex) and not input.dtype.is_complex:
-        raise RuntimeError(f"value cannot be converted to type {input.dtype.name} without overflow")
-    elif isinstance(value, float) and input.dtype.category < 2:
-        value = int(value)
-    return _where(mask, value, input)
-
-
 def _isnan(input):
     return (
         mx.isnan(input) if FROM_MLX[input.dtype].category >= 2 else mx.zeros(input.shape, mx.bool_)
@@ -649,8 +590,8 @@ def angle(input):
     if input.dtype.is_complex:
         return atan2(imag(input), real(input))
     floating = input if input.dtype.category >= 2 else as_dtype(input, get_default_dtype())
-    flat = _where(floating < 0, math.pi, 0.0).to(floating.dtype)
-    return _where(isnan(floating), floating, flat)
+    flat = where(floating < 0, math.pi, 0.0).to(floating.dtype)
+    return where(isnan(floating), floating, flat)
 
 
 @composite
@@ -710,7 +651,7 @@ _PUBLIC = (
     exp, exp2, expm1, log, log2, log10, log1p, sqrt, rsqrt, sin, cos, tan, sinh, cosh, tanh, asin,
     acos, atan, asinh, acosh, atanh, sigmoid, reciprocal, square, abs_, absolute, sign, sgn,
     floor, ceil, trunc, round_, frac, pow_, float_power, atan2, hypot, logaddexp, logaddexp2,
-    copysign, signbit, nextafter, ldexp, lerp, addcmul, addcdiv, where, masked_fill, isnan, isinf,
+    copysign, signbit, nextafter, ldexp, lerp, addcmul, addcdiv, isnan, isinf,
     isfinite, isposinf, isneginf, isreal, nan_to_num, heaviside, isclose, allclose, equal, angle,
     frexp, deg2rad, rad2deg,
 )  # fmt: skip
@@ -719,13 +660,13 @@ FUNCTIONS |= {
     "arcsin": asin, "arccos": acos, "arctan": atan, "arctan2": atan2, "arcsinh": asinh,
     "arccosh": acosh, "arctanh": atanh, "fix": trunc,
 }  # fmt: skip
-METHODS = {name: f for name, f in FUNCTIONS.items()} | {"where": where_method}
+METHODS = dict(FUNCTIONS)
 INPLACE = tuple(
     name
     for name in METHODS
     if name
     not in (
-        "signbit", "where", "isnan", "isinf", "isfinite", "isposinf", "isneginf", "isreal",
+        "signbit", "isnan", "isinf", "isfinite", "isposinf", "isneginf", "isreal",
         "isclose", "allclose", "equal", "angle", "frexp", "logaddexp", "logaddexp2",
-    )  # fmt: skip
+    )
 )

@@ -17,7 +17,8 @@ from .arithmetic import REAL, eq, ne
 from .conversion import as_dtype
 from .kinds import INT_TO_FLOAT, composite, primitive
 from .pointwise import abs_, exp, isnan, pow_, sgn, where
-from .return_types import ALL, aminmax as aminmax_type
+from .return_types import ALL
+from .return_types import aminmax as aminmax_type
 from .shape import conj, real, unsqueeze
 
 Max, Min = ALL["max"], ALL["min"]

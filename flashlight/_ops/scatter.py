@@ -564,55 +564,6 @@ def take_along_dim(input, indices, dim=None, *, out=None):
     return made
 
 
-# ----- by mask -----
-
-
-@composite
-def masked_select(input, mask):
-    """The elements where the mask holds, in order, as a vector."""
-    if mask.dtype is not bool_:
-        raise RuntimeError("masked_select: expected BoolTensor for mask")
-    from .._core.errors import broadcast_shapes
-    shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape))
-    if shape == ():
-        return input.reshape(1)[mask.reshape(1)]
-    return input.expand(shape)[mask.expand(shape)]
-
-
-@primitive(name="masked_scatter")
-def _masked_scatter(input: mx.array, mask: mx.array, source: mx.array) -> mx.array:
-    """Write the elements of `source`, in order, where the mask holds."""
-    if mask.dtype != mx.bool_:
-        raise RuntimeError("masked_scatter_ only supports boolean masks, but got mask with dtype "
-                           f"{SCALAR_TYPE_NAME[FROM_MLX[mask.dtype]]}")
-    if source.dtype != input.dtype:
-        raise RuntimeError(
-            f"masked_scatter: expected self and source to have same dtypes but got "
-            f"{SCALAR_TYPE_NAME[FROM_MLX[input.dtype]]} and {SCALAR_TYPE_NAME[FROM_MLX[source.dtype]]}"
-        )
-    input, mask = mx.broadcast_arrays(input, mask)
-    if not is_traced(mask) and int(mask.astype(mx.int32).sum().item()) > source.size:
-        raise RuntimeError(
-            "masked_scatter: expected the source to have at least as many elements as the mask has ones"
-        )
-    if source.size == 0 or input.size == 0:
-        return input
-    rank = mx.cumsum(mask.reshape(-1).astype(mx.int32)) - 1
-    taken = mx.take(source.reshape(-1), mx.clip(rank, 0, source.size - 1)).reshape(mask.shape)
-    return mx.where(mask, taken, input)
-
-
-def _masked_source(grad, mask, source_shape):
-    flat = masked_select(grad, mask)
-    made = grad.new_zeros(math.prod(source_shape))
-    made[:flat.numel()] = flat
-    return made.reshape(source_shape)
-
-
-_masked_scatter.gradients(input=lambda grad, mask: grad.masked_fill(mask, 0), source=_masked_source)
-masked_scatter = _masked_scatter
-
-
 # ----- views written out of place -----
 
 
@@ -710,12 +661,12 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
 
 _SELECTING = (
     gather, scatter, scatter_add, scatter_reduce, index_select, index_add, index_copy, index_fill,
-    index_reduce, take, put, take_along_dim, masked_select, masked_scatter, select_scatter,
+    index_reduce, take, put, take_along_dim, select_scatter,
     slice_scatter, diagonal_scatter, as_strided_scatter, repeat_interleave,
 )  # fmt: skip
 FUNCTIONS = {f.__name__: f for f in _SELECTING}
 METHODS = FUNCTIONS | {"fill_diagonal_": fill_diagonal_}
 INPLACE = (
     "scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy", "index_fill",
-    "index_reduce", "put", "masked_scatter",
+    "index_reduce", "put",
 )  # fmt: skip

@@ -522,7 +522,7 @@ FUNCTIONS = {
     for f in (
         sort, argsort, msort, topk, kthvalue, median, nanmedian, mode, quantile, nanquantile,
         searchsorted, bucketize, isin, unique, unique_consecutive,
-    )  # fmt: skip
+    )
 }
 METHODS = {name: f for name, f in FUNCTIONS.items() if name not in ("searchsorted", "bucketize")}
 INPLACE = ()

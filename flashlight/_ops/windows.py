@@ -10,7 +10,8 @@ import math
 import operator
 
 from .._core.dtype import get_default_dtype
-from .creation import arange, ones
+from .creation import ones
+from .ranges import arange
 
 
 def _window(name, window_length, periodic, shape, dtype, layout, device, requires_grad):
