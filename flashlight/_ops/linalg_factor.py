@@ -5,7 +5,9 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
+from .._core.device import CPU
 from .._core.evaluation import is_traced
+from .._core.tensor import wrap
 from .host import check_dtype, check_matrix, each, from_numpy, raise_first, to_numpy
 from .joining import cat, tril, triu
 from .kinds import SAME, composite, primitive
@@ -117,39 +119,67 @@ def torch_cholesky(input, upper=False):
     return adjoint(L) if upper else L
 
 
-@composite
-def cholesky_inverse(L, upper=False):
-    """The inverse of the matrix whose Cholesky factor is given."""
-    check_matrix("cholesky_inverse", L, True)
-    from .linalg_solve import solve_triangular
-    factor = adjoint(triu(L)) if upper else tril(L)
-    identity = L.new_zeros(L.shape) + L.new_ones(L.shape[-1]).diag_embed()
-    inverse = solve_triangular(factor, identity, upper=False)
-    return matmul(adjoint(inverse), inverse)
-
-
-@primitive(name="cholesky_solve", promote=SAME)
-def _cholesky_solve(B: mx.array, L: mx.array, upper) -> mx.array:
-    """Two triangular systems."""
+@primitive(name="cholesky_inverse")
+def _cholesky_inverse(L: mx.array, upper) -> mx.array:
+    """L⁻ᴴ L⁻¹."""
     from .linalg_solve import _solve_triangular
-    solve = _solve_triangular.operation.body
-    adjoint_of_L = mx.conjugate(mx.swapaxes(L, -2, -1))
-    lower, higher = (adjoint_of_L, L) if upper else (L, adjoint_of_L)
-    return solve(higher, solve(lower, B, False, False), True, False)
+    lower = mx.conjugate(mx.swapaxes(L, -2, -1)) if upper else L
+    identity = mx.broadcast_to(mx.eye(L.shape[-1], dtype=L.dtype), L.shape)
+    inverse = _solve_triangular.operation.body(lower, identity, False, False)
+    return matmul.operation.body(mx.conjugate(mx.swapaxes(inverse, -2, -1)), inverse)
 
 
-def _cholesky_solve_factor(grad, B, L, result, upper):
-    """As PyTorch's, that of all of L in A = L Lᴴ, with the triangle that the solution does not read."""
-    right = cholesky_solve(grad, L, upper)
-    inner = matmul(right, adjoint(result))
-    inner = -(inner + adjoint(inner))
-    return matmul(L, inner) if upper else matmul(inner, L)
+# As PyTorch's, that of all of L in A = L Lᴴ, with the triangle that the inverse does not read.
+def _cholesky_inverse_rule(grad, L, result, upper):
+    inner = matmul(result, matmul(grad + adjoint(grad), result))
+    return -matmul(L, inner) if upper else -matmul(inner, L)
 
 
-_cholesky_solve.gradients(
-    B=lambda grad, L, upper: cholesky_solve(grad, L, upper),
-    L=_cholesky_solve_factor,
-)
+_cholesky_inverse.gradients(L=_cholesky_inverse_rule)
+
+
+@primitive
+def cholesky_inverse(L: mx.array, upper=False) -> mx.array:
+    """The inverse of the matrix whose Cholesky factor is given."""
+    check_matrix("cholesky_inverse", wrap(L, CPU), True)
+    if L.size == 0:
+        return L
+    factor = to_numpy(L, "cholesky_inverse")
+    factor = np.swapaxes(np.triu(factor), -1, -2).conj() if upper else np.tril(factor)
+    half = np.linalg.inv(factor)
+    return from_numpy(np.swapaxes(half, -1, -2).conj() @ half, L.dtype)
+
+
+def _cholesky_inverse_rule(grad, L, result, upper):
+    inner = matmul(result, matmul(grad + adjoint(grad), result))
+    return -matmul(L, inner) if upper else -matmul(inner, L)
+
+
+cholesky_inverse.gradients(L=_cholesky_inverse_rule)
+
+
+@primitive(name="cholesky_solve")
+def _cholesky_solve(B: mx.array, L: mx.array, upper) -> mx.array:
+    """X with A X = B."""
+    right, factor = to_numpy(B, "cholesky_solve"), to_numpy(L, "cholesky_solve")
+    batch = np.broadcast_shapes(right.shape[:-2], factor.shape[:-2])
+    if right.size == 0 or factor.size == 0:
+        return mx.zeros((*batch, *right.shape[-2:]), B.dtype)
+    factor = np.swapaxes(np.triu(factor), -1, -2).conj() if upper else np.tril(factor)
+    half = np.linalg.solve(factor, right)
+    return from_numpy(np.linalg.solve(np.swapaxes(factor, -1, -2).conj(), half), B.dtype)
+
+
+def _cholesky_solve_rule(grad, B, L, result, upper, needs):
+    gB = _cholesky_solve(grad, L, upper)
+    if not needs[-1]:
+        return gB, None
+    inner = matmul(gB, adjoint(result))
+    inner = inner + adjoint(inner)
+    return gB, -matmul(L, inner) if upper else -matmul(inner, L)
+
+
+_cholesky_solve.joint_gradient(_cholesky_solve_rule)
 
 
 @composite
@@ -325,10 +355,10 @@ def _eye(like, rows, columns):
 
 
 @composite
-def torch_lu(A, pivot=True, get_infos=False, out=None):
+def torch_lu(A, pivot=True, get_infos=False):
     """LU packed and pivots, as `torch.lu` (and an error code with `get_infos`)."""
     LU, pivots, info = _lu_factor_ex(A, pivot)
-    return (LU, pivots, info) if get_infos else (LU, pivots)
+    return LuFactorEx(LU, pivots, info) if get_infos else LuFactor(LU, pivots)
 
 
 # ----- QR -----
@@ -426,7 +456,7 @@ def householder_product(input, tau):
     A = input
     check_reflections("torch.linalg.householder_product", A, tau)
     rows, columns = A.shape[-2:]
-    Q = _eye(A, rows, columns).expand(A.shape)
+    Q = _eye(A, rows, columns).expand(A.shape) + (A.sum() * 0 if A.numel() == 0 else 0)
     return _reflect(A, tau, Q, False, True)
 
 
