@@ -7,7 +7,7 @@ import math
 
 import mlx.core as mx
 
-from .precision import HALF
+from .precision import HALF, on_accelerator
 
 BILINEAR, NEAREST, BICUBIC = range(3)
 ZEROS, BORDER, REFLECTION = range(3)
@@ -17,7 +17,8 @@ def grid_sample(input: mx.array, grid: mx.array, mode: int, padding: int,
                 align_corners: bool) -> mx.array:
     """(N, C, *size), (N, *counts, rank) -> (N, C, *counts); grid in [-1, 1], x first."""
     dtype, counts = input.dtype, grid.shape[1:-1]
-    if dtype in HALF:
+    # PyTorch computes half precision in float32 on accelerators only, positions included.
+    if dtype in HALF and on_accelerator():
         input, grid = input.astype(mx.float32), grid.astype(mx.float32)
     size = input.shape[2:]
     batch, channels = input.shape[:2]
@@ -77,7 +78,7 @@ def _interpolated(flat, positions, size):
     total = None
     for corner in itertools.product((0, 1), repeat=len(size)):
         weight = None
-        for upper, fraction in zip(corner, fractions, strict=True):
+        for upper, fraction in zip(reversed(corner), reversed(fractions), strict=True):
             factor = fraction if upper else 1 - fraction
             weight = factor if weight is None else weight * factor
         at = [base + upper for base, upper in zip(low, corner, strict=True)]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import mlx.core as mx
 import numpy as np
 
-from .precision import HALF
+from .precision import HALF, on_accelerator
 from .windows import Ints, fold, pad_last
 
 
@@ -102,6 +102,10 @@ def adaptive_ranges(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 def adaptive_avg_pool(input: mx.array, counts: Ints) -> mx.array:
     """(..., *size) -> (..., *counts): means of windows that cover the input evenly."""
     dtype, rank = input.dtype, len(counts)
+    if rank == 3 and dtype in HALF and not on_accelerator():
+        total = _small_sums_in_half(input, counts)
+        if total is not None:
+            return total
     input = _widened(input)
     for dim, count in enumerate(counts):
         axis = input.ndim - rank + dim
@@ -109,6 +113,26 @@ def adaptive_avg_pool(input: mx.array, counts: Ints) -> mx.array:
         input = sum_ranges(input, axis, starts, stops)
         input = input / _along(stops - starts, rank - dim, input.dtype)
     return input.astype(dtype)
+
+
+def _small_sums_in_half(input, counts):
+    """Means of small windows as PyTorch's CPU kernel of rank 3 has them, never leaving half."""
+    size = input.shape[input.ndim - 3:]
+    ranges = [adaptive_ranges(n, count) for n, count in zip(size, counts, strict=True)]
+    depths = [int((stops - starts).max(initial=0)) for starts, stops in ranges]
+    if not 0 < math.prod(depths) <= 64:
+        return None
+    total = None
+    for taps in np.ndindex(*depths):
+        part = input
+        for dim, ((starts, stops), tap) in enumerate(zip(ranges, taps, strict=True)):
+            part = mx.take(part, mx.array(np.minimum(starts + tap, stops - 1)), dim - 3)
+            inside = _along(tap < stops - starts, 3 - dim, mx.bool_)
+            part = mx.where(inside, part, mx.zeros((), part.dtype))
+        total = part if total is None else total + part
+    for dim, (starts, stops) in enumerate(ranges):
+        total = total / _along(stops - starts, 3 - dim, total.dtype)
+    return total
 
 
 def adaptive_avg_pool_gradient(grad: mx.array, size: Ints) -> mx.array:

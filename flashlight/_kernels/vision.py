@@ -15,7 +15,7 @@ from typing import NamedTuple
 import mlx.core as mx
 import numpy as np
 
-from .precision import HALF
+from .precision import HALF, on_accelerator
 
 NEAREST, NEAREST_EXACT, LINEAR, CUBIC, LANCZOS = range(5)
 
@@ -33,8 +33,11 @@ class Table(NamedTuple):
 
 @functools.lru_cache(maxsize=256)
 def table(mode: int, size: int, count: int, scale: float | None, align_corners: bool,
-          antialias: bool, double: bool) -> Table:
-    """How `count` elements are made of `size`, `scale` times as many if it is given."""
+          antialias: bool, double: bool, half: mx.Dtype | None = None) -> Table:
+    """How `count` elements are made of `size`, `scale` times as many if it is given.
+
+    With `half`, weights are rounded to that dtype, as PyTorch's CPU kernels keep them.
+    """
     number = np.float64 if double else np.float32
     step = _step(number, size, count, scale, align_corners)
     if mode in (NEAREST, NEAREST_EXACT):
@@ -42,8 +45,20 @@ def table(mode: int, size: int, count: int, scale: float | None, align_corners: 
     if antialias:
         return _filtered(mode, number, size, count, step)
     if mode == LINEAR:
-        return _linear(number, size, count, step, align_corners)
-    return _cubic(number, size, count, step, align_corners)
+        return _linear(number, size, count, step, align_corners, half)
+    made = _cubic(number, size, count, step, align_corners)
+    return made._replace(weights=_rounded(made.weights, half))
+
+
+def _rounded(values, half):
+    """Round float32 numbers to a half type, to the nearest even."""
+    if half is None:
+        return values
+    if half == mx.float16:
+        return values.astype(np.float16).astype(np.float32)
+    bits = values.astype(np.float32).view(np.uint32)
+    bits = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    return (bits & np.uint32(0xFFFF0000)).view(np.float32)
 
 
 @functools.lru_cache(maxsize=256)
@@ -68,6 +83,11 @@ def transposed(of: tuple, size: int) -> Table:
     result.weights[rank, targets] = weights
     result.used[rank, targets] = True
     return result._replace(used=None) if result.used.all() else result
+
+
+def kept_in(array: mx.array) -> mx.Dtype | None:
+    """The half type in which PyTorch's CPU kernels keep weights for this array, if any."""
+    return array.dtype if array.dtype in HALF and not on_accelerator() else None
 
 
 def resample(array: mx.array, axis: int, by: Table) -> mx.array:
@@ -131,14 +151,15 @@ def _split(positions, size):
     return whole, np.clip(positions - whole.astype(positions.dtype), 0, 1)
 
 
-def _linear(number, size, count, step, align_corners):
+def _linear(number, size, count, step, align_corners, half):
     if size == count:
         positions = np.arange(count).astype(number)
     else:
         positions = np.maximum(_positions(number, count, step, align_corners), number(0))
     low, fraction = _split(positions, size)
     high = np.minimum(low + 1, size - 1)
-    return Table(np.stack([low, high]), np.stack([1 - fraction, fraction]))
+    fraction = _rounded(fraction, half)
+    return Table(np.stack([low, high]), np.stack([_rounded(1 - fraction, half), fraction]))
 
 
 def _cubic(number, size, count, step, align_corners):

@@ -47,8 +47,10 @@ def _resize_body(input: mx.array, mode, counts, scales, align_corners, antialias
         for axis in reversed(range(2, input.ndim)):
             result = kernels.resample_bytes(result, axis, kernels.table(*keys[axis - 2]))
         return result
+    # PyTorch's kernel for two dimensions keeps linear weights in float32.
+    half = None if mode == kernels.LINEAR and input.ndim == 4 else kernels.kept_in(input)
     for axis, key in enumerate(keys, 2):
-        result = kernels.resample(result, axis, kernels.table(*key))
+        result = kernels.resample(result, axis, kernels.table(*key, half))
     return result.astype(input.dtype)
 
 
