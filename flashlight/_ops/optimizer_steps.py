@@ -12,10 +12,11 @@ import functools
 from collections.abc import Callable, Sequence
 
 import mlx.core as mx
+import numpy as np
 
-from flashlight._core.device import STREAMS
-from flashlight._core.dtype import float64
-from flashlight._core.evaluation import flush, local
+from flashlight._core.device import NATIVE, STREAMS
+from flashlight._core.dtype import float32, float64
+from flashlight._core.evaluation import evaluate, flush, local
 from flashlight._core.tensor import Tensor, read, wrap
 from flashlight._kernels import optimizer_math
 
@@ -135,3 +136,34 @@ def _prepared(
 
     return call
 
+
+
+def two_loops(
+    gradient: Tensor,
+    changes: list[Tensor],
+    steps: list[Tensor],
+    inverses: list[Tensor],
+    scale: Tensor | float,
+) -> tuple[Tensor, list[float]] | None:
+    """Return −H·gradient for L-BFGS's history, and the weights of the first loop.
+
+    In NumPy: each of the hundreds of small products waits for the one before, which costs MLX's
+    queue far more than the arithmetic. None where the data is not the CPU's.
+    """
+    layout = gradient._layout
+    if NATIVE != "cpu" or layout.dtype not in (float32, float64):
+        return None
+    vectors = [np.asarray(evaluate(read(tensor))) for tensor in (gradient, *changes, *steps)]
+    count = len(changes)
+    changes, steps = vectors[1 : count + 1], vectors[count + 1 :]
+    factors = [vectors[0].dtype.type(host_number(inverse)) for inverse in inverses]
+    direction = -vectors[0]
+    weights = [0.0] * count
+    for index in reversed(range(count)):
+        weights[index] = steps[index].dot(direction) * factors[index]
+        direction -= weights[index] * changes[index]
+    direction *= direction.dtype.type(host_number(scale) if isinstance(scale, Tensor) else scale)
+    for index in range(count):
+        weight = changes[index].dot(direction) * factors[index]
+        direction += (weights[index] - weight) * steps[index]
+    return wrap(mx.array(direction, layout.dtype.mlx), layout.device), [float(w) for w in weights]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import flashlight as torch
 from flashlight import Tensor
+from flashlight._ops import optimizer_steps
 from flashlight.optim.optimizer import Optimizer, ParamsT, _to_scalar
 
 __all__ = ["LBFGS"]
@@ -70,7 +71,8 @@ class LBFGS(Optimizer):
         for param in self._params:
             param = torch.view_as_real(param) if torch.is_complex(param) else param
             count = param.numel()
-            param.add_(update[offset : offset + count].view_as(param), alpha=step_size)
+            change = update[offset : offset + count].view_as(param)
+            param.add_(change * step_size)
             offset += count
 
     def _evaluate_at(
@@ -182,14 +184,21 @@ class LBFGS(Optimizer):
             values["H_diag"] = curvature / change.dot(change)
         # Kept in the state because PyTorch keeps it there.
         weights = state.setdefault("al", [None] * history_size)
+        on_host = optimizer_steps.two_loops(
+            gradient, changes, steps, inverses, values["H_diag"]
+        )
+        if on_host is not None:
+            direction, weights[: len(changes)] = on_host
+            return direction
+        # The weights stay tensors: as Python numbers each would have to be waited for.
         direction = gradient.neg()
         for index in reversed(range(len(changes))):
             weights[index] = steps[index].dot(direction) * inverses[index]
-            direction.add_(changes[index], alpha=-weights[index])
+            direction = direction - weights[index] * changes[index]
         direction = torch.mul(direction, values["H_diag"])
         for index in range(len(changes)):
             weight = changes[index].dot(direction) * inverses[index]
-            direction.add_(steps[index], alpha=weights[index] - weight)
+            direction = direction + (weights[index] - weight) * steps[index]
         return direction
 
 
