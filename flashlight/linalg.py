@@ -1,4 +1,6 @@
-"""Linear algebra, as `torch.linalg`. All of it runs on the CPU, whatever the device: memory is unified."""
+"""Linear algebra, as `torch.linalg`. All of it runs on the CPU, whatever the device: memory is
+unified.
+"""
 
 from ._ops.linalg import LINALG
 

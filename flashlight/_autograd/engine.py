@@ -125,14 +125,18 @@ def _add(heap, waiting, node, index, grad):
 
 
 def conform(grad: Tensor, expected, node: Node) -> Tensor:
-    """Return `grad` summed to the expected size, as its dtype. Raises RuntimeError if it does not fit."""
+    """Return `grad` summed to the expected size, as its dtype. Raises RuntimeError if it does not
+    fit.
+    """
     if grad._layout.size != expected.size:
         ndim = len(expected.size)
         tail = grad._layout.size[grad._layout.ndim - ndim:]
         if grad._layout.ndim < ndim or any(m != n and n != 1 for m, n in zip(tail, expected.size)):
             raise RuntimeError(
-                f"Function {node.name()} returned an invalid gradient - got {list(grad._layout.size)} "
-                f"but expected shape compatible with {list(expected.size)}")
+                f"Function {node.name()} returned an invalid gradient - got "
+                f"{list(grad._layout.size)} "
+                f"but expected shape compatible with {list(expected.size)}"
+            )
         grad = grad.sum_to_size(expected.size)
     if grad._layout.dtype is not expected.dtype:
         if grad._layout.dtype.is_complex and not expected.dtype.is_complex:
@@ -169,7 +173,9 @@ def _apply_traced(node, incoming):
         for position, grad in enumerate(outgoing):
             if grad is not None and grad.dtype.category >= 2 and bool(grad.isnan().any()):
                 _tell(node)
-                raise RuntimeError(f"Function '{node.name()}' returned nan values in its {position}th output.")
+                raise RuntimeError(
+                    f"Function '{node.name()}' returned nan values in its {position}th output."
+                )
     return outgoing
 
 
@@ -229,5 +235,6 @@ def accumulate(leaf: AccumulateGrad, grad: Tensor, create_graph: bool) -> None:
 
 
 def own_copy(grad: Tensor) -> Tensor:
-    """Return a tensor of `grad`'s value in a storage of its own; free, since arrays never change."""
+    """Return a tensor of `grad`'s value in a storage of its own; free, since arrays never change.
+    """
     return grad._private()

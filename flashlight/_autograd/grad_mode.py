@@ -10,7 +10,8 @@ from .._core.evaluation import local
 
 
 class observers:
-    """Counts of what must see every recorded operation; process-wide, as a mere slow-path switch."""
+    """Counts of what must see every recorded operation; process-wide, as a mere slow-path switch.
+    """
 
     anomaly = 0
     saved_hooks = 0

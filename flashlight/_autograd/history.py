@@ -64,8 +64,10 @@ def renew(tensor: Tensor) -> Node:
     base = tensor._meta.base
     if tensor._meta.creation == "multi":
         raise RuntimeError(
-            "Output of a function that returns multiple views is a view and its base or another view of its base has "
-            "been modified inplace. Such functions do not allow the output views to be modified inplace. You should "
+            "Output of a function that returns multiple views is a view and its base or another "
+            "view of its base has "
+            "been modified inplace. Such functions do not allow the output views to be modified "
+            "inplace. You should "
             "replace the inplace operation by an out-of-place one."
         )
     tensor._node = VIEW_NODE[0](base, tensor)
@@ -127,17 +129,24 @@ def check_inplace(tensor: Tensor) -> None:
     if meta is not None and meta.creation is not None and node is not None:
         if meta.creation == "multi":
             raise RuntimeError(
-                f"Output {tensor._index} of {node.name()} is a view and is being modified inplace. This "
-                "view is the output of a function that returns multiple views. Such functions do not "
-                "allow the output views to be modified inplace. You should replace the inplace operation "
+                f"Output {tensor._index} of {node.name()} is a view and is being modified "
+                "inplace. This "
+                "view is the output of a function that returns multiple views. Such functions do "
+                "not "
+                "allow the output views to be modified inplace. You should replace the inplace "
+                "operation "
                 "by an out-of-place one."
             )
         if meta.creation == "no_grad":
             raise RuntimeError(
-                "A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
-                "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify "
-                "your code by moving both the view and the inplace either both inside the no_grad block "
-                "(if you don't want the inplace to be tracked) or both outside (if you want the inplace "
+                "A view was created in no_grad mode and is being modified inplace with grad mode "
+                "enabled. "
+                "Given that this use case is ambiguous and error-prone, it is forbidden. You can "
+                "clarify "
+                "your code by moving both the view and the inplace either both inside the "
+                "no_grad block "
+                "(if you don't want the inplace to be tracked) or both outside (if you want the "
+                "inplace "
                 "to be tracked)."
             )
 
@@ -231,10 +240,14 @@ def _get_grad(self):
                 meta is not None and meta.retains):
             import warnings
             warnings.warn(
-                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
-                "attribute won't be populated during autograd.backward(). If you indeed want the .grad "
-                "field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. "
-                "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor "
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. "
+                "Its .grad "
+                "attribute won't be populated during autograd.backward(). If you indeed want the "
+                ".grad "
+                "field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf "
+                "Tensor. "
+                "If you access the non-leaf Tensor by mistake, make sure you access the leaf "
+                "Tensor "
                 "instead.",
                 UserWarning,
                 stacklevel=3,
@@ -297,7 +310,8 @@ def register_hook(self, hook):
 
 
 def register_post_accumulate_grad_hook(self, hook):
-    """Call `hook(tensor)` after its `grad` was added to. Raises RuntimeError for other than leaves."""
+    """Call `hook(tensor)` after its `grad` was added to. Raises RuntimeError for other than leaves.
+    """
     if self._node is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if type(self._node) is not AccumulateGrad:
@@ -309,7 +323,8 @@ def register_post_accumulate_grad_hook(self, hook):
 
 
 def retain_grad(self) -> None:
-    """Let `grad` be kept for a tensor that is not a leaf. Raises RuntimeError if none is required."""
+    """Let `grad` be kept for a tensor that is not a leaf. Raises RuntimeError if none is required.
+    """
     if self._node is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     meta = meta_of(self)

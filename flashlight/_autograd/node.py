@@ -43,10 +43,14 @@ class Node:
         """Raise RuntimeError if a backward pass has dropped what was saved."""
         if self.saved is FREED:
             raise RuntimeError(
-                "Trying to backward through the graph a second time (or directly access saved tensors "
-                "after they have already been freed). Saved intermediate values of the graph are freed "
-                "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to "
-                "backward through the graph a second time or if you need to access saved tensors after "
+                "Trying to backward through the graph a second time (or directly access saved "
+                "tensors "
+                "after they have already been freed). Saved intermediate values of the graph are "
+                "freed "
+                "when you call .backward() or autograd.grad(). Specify retain_graph=True if you "
+                "need to "
+                "backward through the graph a second time or if you need to access saved tensors "
+                "after "
                 "calling backward."
             )
 
@@ -72,7 +76,9 @@ class Node:
         return Handle(hooks, function)
 
     def register_hook(self, function):
-        """Call `function(grad_inputs, grad_outputs)` after the node has run; it may return new ones."""
+        """Call `function(grad_inputs, grad_outputs)` after the node has run; it may return new
+        ones.
+        """
         return self._hook("posthooks", function)
 
     def register_prehook(self, function):
@@ -165,11 +171,13 @@ class Saved:
         storage, layout = self.storage, self.layout
         if storage.version != self.version:
             raise RuntimeError(
-                "one of the variables needed for gradient computation has been modified by an inplace "
+                "one of the variables needed for gradient computation has been modified by an "
+                "inplace "
                 f"operation: [torch.{_legacy_name(layout)} {list(layout.size)}]"
                 f"{', which is output ' + str(self.index) + ' of ' + self.node.name() + ',' if self.node else ''}"
                 f" is at version {storage.version}; expected version {self.version} instead. Hint: "
-                "enable anomaly detection to find the operation that failed to compute its gradient, "
+                "enable anomaly detection to find the operation that failed to compute its "
+                "gradient, "
                 "with torch.autograd.set_detect_anomaly(True)."
             )
         tensor = new(Tensor)

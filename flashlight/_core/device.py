@@ -161,7 +161,8 @@ def resolve(where) -> device:
 
 
 class Streams:
-    """The streams that all threads share, made anew in a forked child, where the old ones are dead."""
+    """The streams that all threads share, made anew in a forked child, where the old ones are dead.
+    """
 
     def __init__(self):
         self.create()

@@ -172,7 +172,8 @@ class finfo(_Info):
         type = type.real
         if type not in _FLOAT_FACTS:
             raise TypeError(
-                f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle {type!r}"
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
+                f"{type!r}"
             )
         bits, top, bottom, digits = _FLOAT_FACTS[type]
         eps = 2.0 ** (1 - digits)

@@ -42,7 +42,8 @@ def broadcast_shapes(*shapes) -> tuple[int, ...]:
             if n != 1 and n != result[axis]:
                 if result[axis] != 1:
                     raise RuntimeError(
-                        f"The size of tensor a ({result[axis]}) must match the size of tensor b ({n}) "
+                        f"The size of tensor a ({result[axis]}) must match the size of tensor b "
+                        f"({n}) "
                         f"at non-singleton dimension {ndim + axis}"
                     )
                 result[axis] = n

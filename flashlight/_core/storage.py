@@ -43,7 +43,9 @@ class Storage:
         return recipe(tuple(array.shape), layout).read(array)
 
     def write(self, layout: Layout, values: mx.array) -> None:
-        """Replace the elements of `layout` by `values` (of its shape and dtype) and count a version."""
+        """Replace the elements of `layout` by `values` (of its shape and dtype) and count a
+        version.
+        """
         self.version += 1
         own = self.layout
         if own is layout:
@@ -62,7 +64,8 @@ class Storage:
         return self.layout.numel * self.layout.dtype.itemsize
 
     def address(self) -> int:
-        """Return a number that tells storages apart and leaves room for offsets: no real address."""
+        """Return a number that tells storages apart and leaves room for offsets: no real address.
+        """
         try:
             return self._address
         except AttributeError:

@@ -247,8 +247,10 @@ def from_host(array: np.ndarray) -> Tensor:
                 "Conversion between byte orders is currently not supported."
             )
         raise TypeError(
-            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: float64, "
-            "float32, float16, complex64, int64, int32, int16, int8, uint64, uint32, uint16, uint8, "
+            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: "
+            "float64, "
+            "float32, float16, complex64, int64, int32, int16, int8, uint64, uint32, uint16, "
+            "uint8, "
             "and bool."
         )
     check_supported(found)

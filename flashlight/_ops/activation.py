@@ -177,7 +177,9 @@ _prelu.gradients(input=lambda grad, input, weight: where(input > 0, grad, grad *
 
 @composite
 def prelu(input, weight):
-    """input where positive, weight * input elsewhere; one weight, or one for each channel (dimension 1)."""
+    """input where positive, weight * input elsewhere; one weight, or one for each channel
+    (dimension 1).
+    """
     if input.dtype is not weight.dtype:
         raise RuntimeError(
             f"prelu: Type promoting not supported. Got {SCALAR_TYPE_NAME[input.dtype]} and "
@@ -218,7 +220,9 @@ def glu(input, dim=-1):
 @primitive(dtypes=FLOATING, kernel="GeluKernelImpl", name="gelu")
 @_wide
 def gelu(input: mx.array, *, approximate="none") -> mx.array:
-    """input * Φ(input), Φ the normal distribution; "tanh" approximates it (Hendrycks and Gimpel, 2016)."""
+    """input * Φ(input), Φ the normal distribution; "tanh" approximates it (Hendrycks and Gimpel,
+    2016).
+    """
     if approximate == "tanh":
         inner = math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)
         return 0.5 * input * (1 + mx.tanh(inner))
@@ -400,7 +404,8 @@ _log_softmax.gradients(input=lambda grad, result, dim: grad - exp(result) * sum(
 
 def _implicit_dim(name, ndim, stacklevel):
     warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an "
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
+        "dim=X as an "
         "argument.",
         stacklevel=stacklevel,
     )

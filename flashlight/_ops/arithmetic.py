@@ -195,7 +195,8 @@ def _remainder(input, other):
 
 @pointwise(promote=SAME, dtypes=REAL)
 def remainder(input: Operand, other: Operand) -> mx.array:
-    """input - other * floor(input / other), of the divisor's sign. Integers: other must not be 0."""
+    """input - other * floor(input / other), of the divisor's sign. Integers: other must not be 0.
+    """
     if FROM_MLX[input.dtype].category < 2:
         _check_divisor("remainder", other)
         if FROM_MLX[input.dtype].is_signed:

@@ -8,21 +8,8 @@ import numpy as np
 from .._autograd.history import check_inplace, meta_of
 from .._core.device import META, NATIVE, STREAMS, device, resolve
 from .._core.dtype import (
-    FROM_MLX,
-    bfloat16,
-    bool_,
-    check_supported,
-    complex64,
-    complex128,
-    dtype,
-    float16,
-    float32,
-    float64,
-    int8,
-    int16,
-    int32,
-    int64,
-    uint8,
+    FROM_MLX, bfloat16, bool_, check_supported, complex64, complex128, dtype, float16, float32,
+    float64, int8, int16, int32, int64, uint8,
 )  # fmt: skip
 from .._core.evaluation import local
 from .._core.layout import contiguous as contiguous_layout
@@ -300,7 +287,9 @@ LEGACY_NAME = {kind: name for name, kind in LEGACY.items()}
 
 
 def type_(self, dtype=None, non_blocking=False):
-    """Return the name of the tensor's legacy type, or the tensor as `dtype` (a dtype, name or class)."""
+    """Return the name of the tensor's legacy type, or the tensor as `dtype` (a dtype, name or
+    class).
+    """
     if dtype is None:
         prefix = "torch." if self.device.type in ("cpu", "meta") else f"torch.{self.device.type}."
         return f"{prefix}{LEGACY_NAME[self.dtype]}Tensor"
@@ -333,7 +322,8 @@ _clone.gradients(input=lambda grad: grad)
 
 @composite
 def clone(input, *, memory_format=preserve_format):
-    """Return a copy with the same history, strides preserved; free until one of the two is written."""
+    """Return a copy with the same history, strides preserved; free until one of the two is written.
+    """
     made = _clone(input)
     if memory_format is preserve_format:
         return made if input._layout.contiguous else restride(made, preserved_stride(input._layout))
@@ -568,7 +558,9 @@ def is_pinned(self, device=None) -> bool:
 
 
 def dlpack(self, *, stream=None, max_version=None, dl_device=None, copy=None):
-    """Return a DLPack capsule over memory shared with this tensor. Raises BufferError if it needs grad."""
+    """Return a DLPack capsule over memory shared with this tensor. Raises BufferError if it needs
+    grad.
+    """
     if self._node is not None:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     if self.dtype is bfloat16:

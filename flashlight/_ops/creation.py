@@ -10,18 +10,8 @@ import numpy as np
 
 from .._core.device import CPU, META, NATIVE, STREAMS, get_default_device, resolve
 from .._core.dtype import (
-    FROM_MLX,
-    FROM_NUMPY,
-    TO_COMPLEX,
-    bfloat16,
-    bool_,
-    check_supported,
-    complex128,
-    dtype,
-    float32,
-    float64,
-    get_default_dtype,
-    int64,
+    FROM_MLX, FROM_NUMPY, TO_COMPLEX, bfloat16, bool_, check_supported, complex128, dtype,
+    float32, float64, get_default_dtype, int64,
 )  # fmt: skip
 from .._core.evaluation import ensure_memory
 from .._core.layout import contiguous
@@ -151,7 +141,9 @@ def _like(name, value):
 
 
 def strided_like(input: Tensor, made: Tensor, memory_format=None) -> Tensor:
-    """Return `made`, contiguous, with the strides that an operation preserving `input`'s would give."""
+    """Return `made`, contiguous, with the strides that an operation preserving `input`'s would
+    give.
+    """
     name = getattr(memory_format, "name", "preserve_format")
     source = input._layout
     if name == "contiguous_format" or (name == "preserve_format" and source.contiguous):
@@ -316,8 +308,10 @@ def _numpy_dtype(array):
     found = FROM_NUMPY.get(array.dtype.newbyteorder("="))
     if found is None:
         raise TypeError(
-            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: float64, float32, "
-            "float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
+            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: "
+            "float64, float32, "
+            "float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, "
+            "uint8, and bool."
         )
     return found
 
@@ -425,7 +419,8 @@ def tensor(
         import warnings
 
         warnings.warn(
-            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() "
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() "
             "or sourceTensor.detach().clone().requires_grad_(True), rather than "
             "torch.tensor(sourceTensor).",
             UserWarning,
@@ -465,7 +460,8 @@ def scalar_tensor(
 
 
 def as_tensor(data, dtype=None, device=None) -> Tensor:
-    """Return `data` as a tensor, without a copy where possible (tensors, storages, NumPy arrays)."""
+    """Return `data` as a tensor, without a copy where possible (tensors, storages, NumPy arrays).
+    """
     whole = getattr(type(data), "_flat_tensor", None)
     if whole is not None:
         data = whole(data)
@@ -504,7 +500,8 @@ def from_numpy(ndarray) -> Tensor:
         warnings.warn(
             "The given NumPy array is not writable, and PyTorch does not support non-writable "
             "tensors. This means writing to this tensor will result in undefined behavior. You may "
-            "want to copy the array to protect its data or make it writable before converting it to "
+            "want to copy the array to protect its data or make it writable before converting it "
+            "to "
             "a tensor. This type of warning will be suppressed for the rest of this program.",
             UserWarning,
             stacklevel=2,

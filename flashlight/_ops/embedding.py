@@ -14,8 +14,10 @@ from .pointwise import where
 def _check_indices(name, index, size):
     if FROM_MLX[index.dtype] not in (int64, int32):
         raise RuntimeError(
-            f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
-            f"Int; but got torch.{SCALAR_TYPE_NAME[FROM_MLX[index.dtype]]}Tensor instead (while checking "
+            "Expected tensor for argument #1 'indices' to have one of the following scalar "
+            "types: Long, "
+            f"Int; but got torch.{SCALAR_TYPE_NAME[FROM_MLX[index.dtype]]}Tensor instead (while "
+            "checking "
             f"arguments for {name})"
         )
     if index.size and not is_traced(index):
@@ -110,18 +112,22 @@ def embedding_bag(
     include_last_offset=False,
     padding_idx=None,
 ):
-    """The sum, mean or max of the rows named by each bag of indices; bags are rows of 2-D `input`, or begin at `offsets`."""
+    """The sum, mean or max of the rows named by each bag of indices; bags are rows of 2-D `input`,
+    or begin at `offsets`.
+    """
     if weight.dtype is int64 and input.is_floating_point():
         weight, input = input, weight
     if per_sample_weights is not None and input.shape != per_sample_weights.shape:
         raise ValueError(
-            f"embedding_bag: If per_sample_weights ({tuple(per_sample_weights.shape)}) is not None, then it "
+            f"embedding_bag: If per_sample_weights ({tuple(per_sample_weights.shape)}) is not "
+            "None, then it "
             f"must have the same shape as the input ({tuple(input.shape)})"
         )
     if input.ndim == 2:
         if offsets is not None:
             raise ValueError(
-                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed "
+                "if input is 2D, then offsets has to be None, as input is treated is a "
+                "mini-batch of fixed "
                 "length sequences. However, found offsets of type " + str(type(offsets))
             )
         bags, length = input.shape
@@ -178,12 +184,14 @@ def _bags(
     if offsets.numel() and not is_traced(read(offsets)):
         if int(offsets[0].item()) != 0:
             raise RuntimeError(
-                f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
+                "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start "
+                "from "
                 f"position 0. However, got {int(offsets[0].item())}"
             )
         if int(offsets[-1].item()) > input.numel():
             raise RuntimeError(
-                f"offsets[-1] can not be greater than input's length({input.numel()}) but got offsets[-1] of "
+                f"offsets[-1] can not be greater than input's length({input.numel()}) but got "
+                "offsets[-1] of "
                 f"{int(offsets[-1].item())}"
             )
     bags = offsets.numel()
@@ -224,7 +232,8 @@ def _bags(
 
 @composite
 def one_hot(tensor, num_classes=-1):
-    """Vectors with a one at the position that each element names, (*) -> (*, num_classes), int64."""
+    """Vectors with a one at the position that each element names, (*) -> (*, num_classes), int64.
+    """
     if tensor.dtype is not int64:
         raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
     if tensor.numel() == 0:

@@ -1,4 +1,6 @@
-"""Work that MLX has no kernel for, done by NumPy on the CPU; unified memory makes the way there short."""
+"""Work that MLX has no kernel for, done by NumPy on the CPU; unified memory makes the way there
+short.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +31,29 @@ def from_numpy(array: np.ndarray, dtype=None) -> mx.array:
     return mx.array(array, mx.float64 if array.dtype == np.float64 else None)
 
 
-_NUMPY = {mx.float32: np.float32, mx.float64: np.float64, mx.complex64: np.complex64, mx.int32: np.int32,
-          mx.int64: np.int64, mx.bool_: np.bool_}
+_NUMPY = {
+    mx.float32: np.float32,
+    mx.float64: np.float64,
+    mx.complex64: np.complex64,
+    mx.int32: np.int32,
+    mx.int64: np.int64,
+    mx.bool_: np.bool_,
+}
 
 
 def check_matrix(name: str, tensor, square: bool = False, letter: str = "A") -> None:
-    """Raise RuntimeError for what linalg does not take: too few dimensions, integers, halves, not square."""
+    """Raise RuntimeError for what linalg does not take: too few dimensions, integers, halves, not
+    square.
+    """
     if tensor.ndim < 2:
         raise RuntimeError(f"{name}: The input tensor {letter} must have at least 2 dimensions.")
     check_dtype(name, tensor)
     if square and tensor.shape[-1] != tensor.shape[-2]:
-        raise RuntimeError(f"{name}: {letter} must be batches of square matrices, but they are {tensor.shape[-2]} by "
-                           f"{tensor.shape[-1]} matrices")
+        raise RuntimeError(
+            f"{name}: {letter} must be batches of square matrices, but they are "
+            f"{tensor.shape[-2]} by "
+            f"{tensor.shape[-1]} matrices"
+        )
 
 
 def check_dtype(name: str, tensor) -> None:
@@ -50,7 +63,9 @@ def check_dtype(name: str, tensor) -> None:
         raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got "
                            f"{SCALAR_TYPE_NAME[kind]}")
     if kind.itemsize == 2:
-        raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {SCALAR_TYPE_NAME[kind]}")
+        raise RuntimeError(
+            f"{name}: Low precision dtypes not supported. Got {SCALAR_TYPE_NAME[kind]}"
+        )
 
 
 def raise_first(name: str, info: np.ndarray, reason) -> None:
@@ -67,4 +82,8 @@ def each(function, *arrays, batch):
     """Apply `function` to the matrices of a batch; return stacked results."""
     flat = [a.reshape((-1, *a.shape[len(batch):])) for a in arrays]
     results = [function(*[a[i] for a in flat]) for i in range(flat[0].shape[0])]
-    return [np.stack(column).reshape((*batch, *np.shape(column[0]))) for column in zip(*results)] if results else None
+    return (
+        [np.stack(column).reshape((*batch, *np.shape(column[0]))) for column in zip(*results)]
+        if results
+        else None
+    )

@@ -100,7 +100,8 @@ def _consumed(items) -> int:
 
 
 def apply_views(source: Layout, items: list):
-    """Return the layout after ints, slices and None, and the tensors left to index with, by dimension.
+    """Return the layout after ints, slices and None, and the tensors left to index with, by
+    dimension.
 
     A bool stands for a new dimension that it masks. Raises IndexError for too many indices.
     """
@@ -182,7 +183,8 @@ def expand_masks(size, tensors: dict) -> dict:
         for axis, n in enumerate(tensor.shape):
             if n != size[dim + axis]:
                 raise IndexError(
-                    f"The shape of the mask {list(tensor.shape)} at index {axis} does not match the shape "
+                    f"The shape of the mask {list(tensor.shape)} at index {axis} does not match "
+                    "the shape "
                     f"of the indexed tensor {list(size)} at index {dim + axis}"
                 )
         for axis, positions in enumerate(true_positions(tensor)):
@@ -205,7 +207,8 @@ def check_bounds(indices, size, dims) -> None:
         low, high = int(mx.min(index).item()), int(mx.max(index).item())
         if low < -n or high >= n:
             raise IndexError(
-                f"index {low if low < -n else high} is out of bounds for dimension {dim} with size {n}"
+                f"index {low if low < -n else high} is out of bounds for dimension {dim} with "
+                f"size {n}"
             )
 
 
@@ -280,7 +283,9 @@ _index.gradients(input=lambda grad, indices, dims, input_shape: _index_put(
 def _index_put(
     input: mx.array, indices: list[mx.array], values: mx.array, dims, accumulate
 ) -> mx.array:
-    """Return `input` with the elements at `indices` replaced by `values`, or `values` added to them."""
+    """Return `input` with the elements at `indices` replaced by `values`, or `values` added to
+    them.
+    """
     size = tuple(input.shape)
     check_bounds(indices, size, dims)
     indices, shape = _broadcast_indices(indices)
@@ -397,7 +402,8 @@ def setitem(self, index, value) -> None:
         except RuntimeError as error:
             if "expand" in str(error) or "must match" in str(error):
                 raise RuntimeError(
-                    f"The expanded size of the tensor {list(region.shape)} must match the existing size "
+                    f"The expanded size of the tensor {list(region.shape)} must match the "
+                    "existing size "
                     f"{list(value.shape)} at non-singleton dimension"
                 ) from None
             raise

@@ -50,7 +50,8 @@ def cat(tensors, dim=0, *, out=None):
     for position, tensor in enumerate(tensors):
         if not isinstance(tensor, Tensor):
             raise TypeError(
-                f"expected Tensor as element {position} in argument 0, but got {type(tensor).__name__}"
+                f"expected Tensor as element {position} in argument 0, but got "
+                f"{type(tensor).__name__}"
             )
         if tensor.ndim == 0:
             raise RuntimeError(
@@ -73,7 +74,8 @@ def cat(tensors, dim=0, *, out=None):
         for d, (n, m) in enumerate(zip(first.shape, tensor.shape)):
             if n != m and d != dim:
                 raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got "
+                    f"Sizes of tensors must match except in dimension {dim}. Expected size {n} "
+                    "but got "
                     f"size {m} for tensor number {position} in the list."
                 )
     joined = _cat([as_dtype(t, kind) for t in kept], dim)
@@ -82,11 +84,13 @@ def cat(tensors, dim=0, *, out=None):
         from .operation import write_out
         if not can_cast(joined.dtype, out.dtype):
             raise TypeError(
-                f"torch.cat(): input types can't be cast to the desired output type {out.dtype.name}"
+                "torch.cat(): input types can't be cast to the desired output type "
+                f"{out.dtype.name}"
             )
         if joined.requires_grad or out.requires_grad:
             raise RuntimeError(
-                "cat(): functions with out=... arguments don't support automatic differentiation, but "
+                "cat(): functions with out=... arguments don't support automatic "
+                "differentiation, but "
                 "one of the arguments requires grad."
             )
         return write_out(out, joined)
@@ -104,7 +108,8 @@ def stack(tensors, dim=0, *, out=None):
     for position, tensor in enumerate(tensors):
         if tensor.shape != first.shape:
             raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 "
+                f"stack expects each tensor to be equal size, but got {list(first.shape)} at "
+                "entry 0 "
                 f"and {list(tensor.shape)} at entry {position}"
             )
     return cat(
@@ -217,7 +222,8 @@ def rot90(input, k=1, dims=(0, 1)):
     for dim in dims:
         if not -input.ndim <= dim < input.ndim:
             raise RuntimeError(
-                f"Rotation dim{list(dims).index(dim)} out of range, dim{list(dims).index(dim)} = {dim}"
+                f"Rotation dim{list(dims).index(dim)} out of range, dim{list(dims).index(dim)} = "
+                f"{dim}"
             )
     k %= 4
     if k == 1:
@@ -272,7 +278,8 @@ def repeat(input, *repeats, **kwargs):
     repeats = tuple([operator.index(n) for n in repeats])
     if len(repeats) < input.ndim:
         raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            "tensor"
         )
     if min(repeats, default=1) < 0:
         raise RuntimeError(
@@ -301,7 +308,8 @@ def meshgrid(*tensors, indexing=None):
         import warnings
 
         warnings.warn(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
+            "argument.",
             UserWarning,
             stacklevel=2,
         )
@@ -313,7 +321,8 @@ def meshgrid(*tensors, indexing=None):
     for position, tensor in enumerate(tensors):
         if tensor.ndim > 1:
             raise RuntimeError(
-                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {tensor.ndim}D"
+                "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
+                f"{tensor.ndim}D"
             )
         if tensor.dtype is not tensors[0].dtype:
             raise RuntimeError("torch.meshgrid expects all tensors to have the same dtype")
@@ -364,7 +373,8 @@ def block_diag(*tensors):
     for position, tensor in enumerate(tensors):
         if tensor.ndim > 2:
             raise RuntimeError(
-                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {position} has "
+                "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "
+                f"{position} has "
                 f"{tensor.ndim} dimensions"
             )
         blocks.append(tensor.reshape(1, -1) if tensor.ndim < 2 else tensor)

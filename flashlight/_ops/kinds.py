@@ -9,14 +9,7 @@ from typing import Any
 import mlx.core as mx
 
 from .._autograd.history import (
-    STALE,
-    VIEW_NODE,
-    adopt,
-    check_inplace,
-    edge_of,
-    meta_of,
-    remember_view,
-    renew,
+    STALE, VIEW_NODE, adopt, check_inplace, edge_of, meta_of, remember_view, renew,
 )  # fmt: skip
 from .._autograd.node import Node, Saved, sequence
 from .._core.dtype import SCALAR_TYPE_NAME
@@ -28,14 +21,7 @@ from .._core.storage import Storage
 from .._core.tensor import TENSORS, Tensor, make, new, read, snapshot, to_array
 from .interception import intercepted, interceptors, on_change
 from .operation import (
-    INT_TO_FLOAT,
-    SAME,
-    VALUE,
-    Operand,
-    Operation,
-    OperationNode,
-    observers,
-    write_out,
+    INT_TO_FLOAT, SAME, VALUE, Operand, Operation, OperationNode, observers, write_out,
 )  # fmt: skip
 from .overrides import call_overrides, is_override, overriding_in
 
@@ -313,7 +299,9 @@ def _record_pair(operation, input, other, result):
 
 
 class ViewNode(Node):
-    """The node of a view: its gradient is written through the view into zeros of the input's layout."""
+    """The node of a view: its gradient is written through the view into zeros of the input's
+    layout.
+    """
 
     __slots__ = ("geometry",)
 
@@ -471,7 +459,8 @@ def inplace(operation, name=None) -> Any:
         layout = self._layout
         if layout.contiguous is False and layout.overlaps():
             raise RuntimeError(
-                "unsupported operation: more than one element of the written-to tensor refers to a single "
+                "unsupported operation: more than one element of the written-to tensor refers to "
+                "a single "
                 "memory location. Please clone() the tensor before performing the operation."
             )
         if recorded and _any_history(self, args, kwargs):

@@ -60,7 +60,11 @@ _det.gradients(A=lambda grad, A: grad.unsqueeze(-1).unsqueeze(-1) * conj(_cofact
 
 def _cofactors(A):
     """The derivative of det A with respect to A."""
-    singular = bool((abs_(_det(A.detach())) <= finfo(A.dtype.real).eps).any().item()) if not is_traced(A._read()) else False
+    singular = (
+        bool((abs_(_det(A.detach())) <= finfo(A.dtype.real).eps).any().item())
+        if not is_traced(A._read())
+        else False
+    )
     if not singular:
         inverse = solving._inv_ex(A).inverse
         LU_det = _det(A)
@@ -80,7 +84,8 @@ def _parity(pivots: mx.array) -> mx.array:
 
 def _slogdet(A):
     if A.shape[-1] == 0:
-        return A.new_ones(A.shape[:-2]), real(A.new_zeros(A.shape[:-2]))
+        nothing = sum(A, (-2, -1)) * 0  # keeps the history of an empty matrix
+        return nothing.detach() + 1, real(nothing)
     LU, pivots, _ = _lu_factor_ex(A)
     diagonal = LU.diagonal(0, -2, -1)
     sign = diagonal.sgn().prod(-1) * _parity(pivots).to(A.dtype)
@@ -116,12 +121,17 @@ def _norm_dtype(name, input, dtype):
     check_dtype_any(name, input)
     if dtype is not None:
         if dtype.is_complex != input.dtype.is_complex:
-            raise RuntimeError(f"{name}: dtype should be {'complex' if input.dtype.is_complex else 'real'} for "
-                               f"{'complex' if input.dtype.is_complex else 'real'} inputs, but got {dtype}")
+            raise RuntimeError(
+                f"{name}: dtype should be {'complex' if input.dtype.is_complex else 'real'} for "
+                f"{'complex' if input.dtype.is_complex else 'real'} inputs, but got {dtype}"
+            )
         from .._core.promotion import promote_types
         if promote_types(input.dtype, dtype) is not dtype:
-            raise RuntimeError(f"{name}: the dtype of the input ({input.dtype}) should be convertible without narrowing to "
-                               f"the specified dtype ({dtype})")
+            raise RuntimeError(
+                f"{name}: the dtype of the input ({input.dtype}) should be convertible without "
+                "narrowing to "
+                f"the specified dtype ({dtype})"
+            )
         return as_dtype(input, dtype)
     return input
 
@@ -144,11 +154,15 @@ def public_vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
 def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     """The norm of matrices: "fro", "nuc", inf, -inf, 1, -1, 2 or -2."""
     if A.ndim < 2:
-        raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
+        raise RuntimeError(
+            "linalg.matrix_norm: The input tensor A must have at least 2 dimensions."
+        )
     check_dtype_any("linalg.matrix_norm", A)
     A = _norm_dtype("linalg.matrix_norm", A, dtype)
     if len(dim) != 2:
-        raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dim))}")
+        raise RuntimeError(
+            f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dim))}"
+        )
     rows, columns = (wrap_dim(d, A.ndim) for d in dim)
     if rows == columns:
         raise RuntimeError(f"linalg.matrix_norm: dims must be different. Got ({dim[0]}, {dim[1]})")
@@ -185,9 +199,15 @@ def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     else:
         dims = None
         if ord is not None and A.ndim > 2:
-            raise RuntimeError("linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got "
-                               f"{A.ndim}D.")
-    if isinstance(ord, str) or ord is not None and (dims is not None and len(dims) == 2 or dims is None and A.ndim == 2):
+            raise RuntimeError(
+                "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got "
+                f"{A.ndim}D."
+            )
+    if (
+        isinstance(ord, str)
+        or ord is not None
+        and (dims is not None and len(dims) == 2 or dims is None and A.ndim == 2)
+    ):
         return matrix_norm(A, ord, dims or (0, 1), keepdim, dtype=dtype)
     return public_vector_norm(A, 2 if ord is None else ord, dims, keepdim, dtype=dtype)
 
@@ -224,7 +244,9 @@ def dist(input, other, p=2):
 def renorm(input, p, dim, maxnorm):
     """Slices of `dim` whose p-norm is above `maxnorm` scaled down to it."""
     if input.ndim < 2:
-        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+        raise RuntimeError(
+            f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions"
+        )
     if p <= 0:
         raise RuntimeError("renorm: non-positive-norm not supported")
     if maxnorm < 0:
@@ -255,7 +277,9 @@ def _tolerances(name, A, atol, rtol):
 
 
 def _threshold(values, atol, rtol):
-    largest = amax(values, -1, True) if values.shape[-1] else values.new_zeros((*values.shape[:-1], 1))
+    largest = (
+        amax(values, -1, True) if values.shape[-1] else values.new_zeros((*values.shape[:-1], 1))
+    )
     part = rtol.unsqueeze(-1) * largest if isinstance(rtol, Tensor) else largest * rtol
     floor = atol.unsqueeze(-1) if isinstance(atol, Tensor) else part.new_full((), atol)
     return part.maximum(floor.to(part.dtype))
@@ -275,7 +299,8 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None):
 
 @composite
 def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None):
-    """The Moore-Penrose inverse; singular values up to max(atol, rtol * the largest) count as zero."""
+    """The Moore-Penrose inverse; singular values up to max(atol, rtol * the largest) count as zero.
+    """
     check_matrix("linalg.pinv", A)
     if rcond is not None and rtol is None:
         rtol = rcond
@@ -312,7 +337,13 @@ def _pinv_rule(grad, A, result, atol, rtol, hermitian):
     PH, gH = adjoint(P), adjoint(grad)
     left = matmul(gH, matmul(P, PH))
     right = matmul(matmul(PH, P), gH)
-    return (-matmul(PH, matmul(grad, PH)) + left - matmul(A, matmul(P, left)) + right - matmul(matmul(right, P), A))
+    return (
+        -matmul(PH, matmul(grad, PH))
+        + left
+        - matmul(A, matmul(P, left))
+        + right
+        - matmul(matmul(right, P), A)
+    )
 
 
 _recorded_pinv.gradients(A=_pinv_rule)
@@ -320,7 +351,9 @@ _recorded_pinv.gradients(A=_pinv_rule)
 
 @composite
 def cond(A, p=None):
-    """The condition number in the norm p: None and 2 (by singular values), -2, "fro", "nuc", 1, -1, inf, -inf."""
+    """The condition number in the norm p: None and 2 (by singular values), -2, "fro", "nuc", 1, -1,
+    inf, -inf.
+    """
     check_matrix("linalg.cond", A)
     if p is None or p in (2, -2):
         values = spectral.svdvals(A)
@@ -329,8 +362,11 @@ def cond(A, p=None):
         largest, smallest = values.select(-1, 0), values.select(-1, -1)
         return largest / smallest if p != -2 else smallest / largest
     if A.shape[-1] != A.shape[-2]:
-        raise RuntimeError(f"linalg.cond(ord={p}): A must be batches of square matrices, but they are {A.shape[-2]} by "
-                           f"{A.shape[-1]} matrices")
+        raise RuntimeError(
+            f"linalg.cond(ord={p}): A must be batches of square matrices, but they are "
+            f"{A.shape[-2]} by "
+            f"{A.shape[-1]} matrices"
+        )
     if A.numel() == 0:
         return real(A.new_zeros(A.shape[:-2]))
     inverse, info = solving._inv_ex(A)
@@ -348,7 +384,7 @@ def matrix_power(A, n):
     if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
         raise RuntimeError("linalg.matrix_power: A must be batches of square matrices")
     if n == 0:
-        return A.new_zeros(A.shape) + A.new_ones(A.shape[-1]).diag_embed()
+        return A * 0 + A.new_ones(A.shape[-1]).diag_embed()
     if n < 0:
         A, n = solving.inv(A), -n
     result = None
@@ -411,16 +447,21 @@ def multi_dot(tensors, *, out=None):
                 "the last tensor must be 1D or 2D" if edge else f"tensor {position} must be 2D"
             raise RuntimeError(f"multi_dot(): {where_} but got {tensor.ndim}D")
         if tensor.dtype is not tensors[0].dtype:
-            raise RuntimeError(f"multi_dot(): all tensors must have be the same dtype but tensor 0 is "
-                               f"{SCALAR_TYPE_NAME[tensors[0].dtype]} and tensor {position} "
-                               f"{SCALAR_TYPE_NAME[tensor.dtype]}")
+            raise RuntimeError(
+                f"multi_dot(): all tensors must have be the same dtype but tensor 0 is "
+                f"{SCALAR_TYPE_NAME[tensors[0].dtype]} and tensor {position} "
+                f"{SCALAR_TYPE_NAME[tensor.dtype]}"
+            )
     first, last = tensors[0].ndim == 1, tensors[-1].ndim == 1
     chain = [tensors[0].unsqueeze(0) if first else tensors[0], *tensors[1:-1],
              tensors[-1].unsqueeze(-1) if last else tensors[-1]]
     for position, (a, b) in enumerate(zip(chain, chain[1:])):
         if a.shape[1] != b.shape[0]:
-            raise RuntimeError(f"multi_dot(): tensors {position} and {position + 1} with shapes {list(a.shape)} and "
-                               f"{list(b.shape)} cannot be multiplied")
+            raise RuntimeError(
+                f"multi_dot(): tensors {position} and {position + 1} with shapes {list(a.shape)} "
+                "and "
+                f"{list(b.shape)} cannot be multiplied"
+            )
     made = _cheapest(chain)
     made = made.squeeze(0) if first else made
     made = made.squeeze(-1) if last else made
@@ -439,7 +480,10 @@ def _cheapest(chain):
     for length in range(1, n):
         for i in range(n - length):
             j = i + length
-            options = [(cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)]
+            options = [
+                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
+                for k in range(i, j)
+            ]
             cost[i][j], split[i][j] = min(options)
 
     def multiply(i, j):
@@ -457,8 +501,10 @@ def cross(input, other, *, dim=-1):
         raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
     d = wrap_dim(dim, input.ndim)
     if input.shape[d] != 3 or other.shape[d] != 3:
-        raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[d]} and "
-                           f"{other.shape[d]}")
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[d]} and "
+            f"{other.shape[d]}"
+        )
     a = [input.select(d, k) for k in range(3)]
     b = [other.select(d, k) for k in range(3)]
     parts = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
@@ -534,29 +580,34 @@ def linalg_matmul(input, other):
 
 
 LINALG = {
-    "LinAlgError": LinAlgError, "cholesky": factor.cholesky, "cholesky_ex": factor.cholesky_ex, "cond": cond,
-    "cross": cross, "det": det, "diagonal": diagonal, "eig": spectral.eig, "eigh": spectral.eigh,
-    "eigvals": spectral.eigvals, "eigvalsh": spectral.eigvalsh, "householder_product": factor.householder_product,
-    "inv": solving.inv, "inv_ex": solving.inv_ex, "ldl_factor": factor.ldl_factor,
-    "ldl_factor_ex": factor.ldl_factor_ex, "ldl_solve": factor.ldl_solve, "lstsq": solving.lstsq, "lu": factor.lu,
-    "lu_factor": factor.lu_factor, "lu_factor_ex": factor.lu_factor_ex, "lu_solve": solving.lu_solve,
-    "matmul": linalg_matmul, "matrix_exp": matrix_exp, "matrix_norm": matrix_norm, "matrix_power": matrix_power,
-    "matrix_rank": matrix_rank, "multi_dot": multi_dot, "norm": norm, "pinv": pinv, "qr": factor.qr,
-    "slogdet": slogdet, "solve": solving.solve, "solve_ex": solving.solve_ex,
-    "solve_triangular": solving.solve_triangular, "svd": spectral.svd, "svdvals": spectral.svdvals,
-    "tensorinv": solving.tensorinv, "tensorsolve": solving.tensorsolve, "vander": vander, "vecdot": vecdot,
+    "LinAlgError": LinAlgError, "cholesky": factor.cholesky, "cholesky_ex": factor.cholesky_ex,
+    "cond": cond, "cross": cross, "det": det, "diagonal": diagonal, "eig": spectral.eig,
+    "eigh": spectral.eigh, "eigvals": spectral.eigvals, "eigvalsh": spectral.eigvalsh,
+    "householder_product": factor.householder_product, "inv": solving.inv,
+    "inv_ex": solving.inv_ex, "ldl_factor": factor.ldl_factor,
+    "ldl_factor_ex": factor.ldl_factor_ex, "ldl_solve": factor.ldl_solve, "lstsq": solving.lstsq,
+    "lu": factor.lu, "lu_factor": factor.lu_factor, "lu_factor_ex": factor.lu_factor_ex,
+    "lu_solve": solving.lu_solve, "matmul": linalg_matmul, "matrix_exp": matrix_exp,
+    "matrix_norm": matrix_norm, "matrix_power": matrix_power, "matrix_rank": matrix_rank,
+    "multi_dot": multi_dot, "norm": norm, "pinv": pinv, "qr": factor.qr, "slogdet": slogdet,
+    "solve": solving.solve, "solve_ex": solving.solve_ex,
+    "solve_triangular": solving.solve_triangular, "svd": spectral.svd,
+    "svdvals": spectral.svdvals, "tensorinv": solving.tensorinv,
+    "tensorsolve": solving.tensorsolve, "vander": vander, "vecdot": vecdot,
     "vector_norm": public_vector_norm,
-}
+}  # fmt: skip
 FUNCTIONS = {
     "cholesky": factor.torch_cholesky, "cholesky_inverse": factor.cholesky_inverse,
-    "cholesky_solve": factor.cholesky_solve, "cross": torch_cross, "det": det, "dist": dist, "geqrf": factor.geqrf,
-    "inverse": solving.inv, "lobpcg": spectral.lobpcg, "logdet": logdet, "lu": factor.torch_lu,
-    "lu_solve": solving.torch_lu_solve, "lu_unpack": factor.lu_unpack, "matrix_exp": matrix_exp,
-    "matrix_power": matrix_power, "norm": torch_norm, "orgqr": factor.householder_product, "ormqr": factor.ormqr,
-    "pca_lowrank": spectral.pca_lowrank, "pinverse": pinv, "qr": factor.torch_qr, "renorm": renorm,
-    "slogdet": torch_slogdet, "svd": spectral.torch_svd, "svd_lowrank": spectral.svd_lowrank, "trace": trace,
+    "cholesky_solve": factor.cholesky_solve, "cross": torch_cross, "det": det, "dist": dist,
+    "geqrf": factor.geqrf, "inverse": solving.inv, "lobpcg": spectral.lobpcg, "logdet": logdet,
+    "lu": factor.torch_lu, "lu_solve": solving.torch_lu_solve, "lu_unpack": factor.lu_unpack,
+    "matrix_exp": matrix_exp, "matrix_power": matrix_power, "norm": torch_norm,
+    "orgqr": factor.householder_product, "ormqr": factor.ormqr,
+    "pca_lowrank": spectral.pca_lowrank, "pinverse": pinv, "qr": factor.torch_qr,
+    "renorm": renorm, "slogdet": torch_slogdet, "svd": spectral.torch_svd,
+    "svd_lowrank": spectral.svd_lowrank, "trace": trace,
     "triangular_solve": solving.triangular_solve, "vander": torch_vander,
-}
+}  # fmt: skip
 METHODS = {name: f for name, f in FUNCTIONS.items() if name not in (
-    "lobpcg", "lu_unpack", "pca_lowrank", "svd_lowrank", "vander")} | {"norm": norm_method}
+    "lobpcg", "lu_unpack", "pca_lowrank", "svd_lowrank", "vander")} | {"norm": norm_method, "lu": factor.lu_method}
 INPLACE = ("renorm",)

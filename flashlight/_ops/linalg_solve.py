@@ -55,7 +55,11 @@ def _solve_triangular(A: mx.array, B: mx.array, upper, unitriangular) -> mx.arra
         with mx.stream(mx.cpu):
             triangle = mx.triu(A) if upper else mx.tril(A)
             if unitriangular:
-                triangle = triangle - mx.eye(A.shape[-1], dtype=A.dtype) * triangle + mx.eye(A.shape[-1], dtype=A.dtype)
+                triangle = (
+                    triangle
+                    - mx.eye(A.shape[-1], dtype=A.dtype) * triangle
+                    + mx.eye(A.shape[-1], dtype=A.dtype)
+                )
             return mx.linalg.solve_triangular(triangle, B, upper=upper)
     with np.errstate(all="ignore"):
         return from_numpy(_substitute(np.asarray(A), np.asarray(B), upper, unitriangular), B.dtype)
@@ -69,7 +73,10 @@ def _triangular_A(grad, A, result, upper, unitriangular):
 
 _solve_triangular.gradients(
     A=_triangular_A,
-    B=lambda grad, A, upper, unitriangular: _solve_triangular(adjoint(A), grad, not upper, unitriangular))
+    B=lambda grad, A, upper, unitriangular: _solve_triangular(
+        adjoint(A), grad, not upper, unitriangular
+    ),
+)
 
 
 @composite
@@ -77,14 +84,21 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False):
     """X with A X = B (or X A = B unless `left`), A triangular."""
     check_matrix("linalg.solve_triangular", A, True)
     if B.ndim < 2:
-        raise RuntimeError("linalg.solve_triangular: The input tensor B must have at least 2 dimensions.")
+        raise RuntimeError(
+            "linalg.solve_triangular: The input tensor B must have at least 2 dimensions."
+        )
     if A.dtype is not B.dtype:
-        raise RuntimeError(f"linalg.solve_triangular: Expected A and B to have the same dtype, but found A of type "
-                           f"{SCALAR_TYPE_NAME[A.dtype]} and B of type {SCALAR_TYPE_NAME[B.dtype]} instead")
+        raise RuntimeError(
+            "linalg.solve_triangular: Expected A and B to have the same dtype, but found A of "
+            "type "
+            f"{SCALAR_TYPE_NAME[A.dtype]} and B of type {SCALAR_TYPE_NAME[B.dtype]} instead"
+        )
     if B.shape[-2 if left else -1] != A.shape[-1]:
-        raise RuntimeError(f"linalg.solve_triangular: Incompatible shapes of A and B for the equation "
-                           f"{'AX = B' if left else 'XA = B'} ({A.shape[-2]}x{A.shape[-1]} and "
-                           f"{B.shape[-2]}x{B.shape[-1]})")
+        raise RuntimeError(
+            f"linalg.solve_triangular: Incompatible shapes of A and B for the equation "
+            f"{'AX = B' if left else 'XA = B'} ({A.shape[-2]}x{A.shape[-1]} and "
+            f"{B.shape[-2]}x{B.shape[-1]})"
+        )
     if left:
         return _solve_triangular(A, B, upper, unitriangular)
     made = _solve_triangular(A.transpose(-2, -1), B.transpose(-2, -1), not upper, unitriangular)
@@ -98,11 +112,13 @@ def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False):
         raise RuntimeError("torch.triangular_solve: Expected b and A to have at least 2 dimensions")
     check_matrix("torch.triangular_solve", A, True)
     if b.shape[-2] != A.shape[-1]:
-        raise RuntimeError(f"Incompatible matrix sizes for triangular_solve: each A matrix is {A.shape[-2]} by "
-                           f"{A.shape[-1]} but each b matrix is {b.shape[-2]} by {b.shape[-1]}")
+        raise RuntimeError(
+            f"Incompatible matrix sizes for triangular_solve: each A matrix is {A.shape[-2]} by "
+            f"{A.shape[-1]} but each b matrix is {b.shape[-2]} by {b.shape[-1]}"
+        )
     matrix = A.transpose(-2, -1) if transpose else A
     X = _solve_triangular(matrix, b, upper != transpose, unitriangular)
-    return TriangularSolve(X, (triu(A) if upper else tril(A)).clone())
+    return TriangularSolve(X, A.clone())
 
 
 # ----- square systems -----
@@ -157,8 +173,11 @@ def _raise_singular(name, info, text):
         raise_first(name, np.asarray(array), lambda k: text)
 
 
-_NOT_INVERTIBLE = ("The diagonal element {0} is zero, the inversion could not be completed because the input matrix is "
-                   "singular.")
+_NOT_INVERTIBLE = (
+    "The diagonal element {0} is zero, the inversion could not be completed because the input "
+    "matrix is "
+    "singular."
+)
 
 
 @composite
@@ -182,7 +201,8 @@ def inv(A):
 
 
 def _is_vector(A, B):
-    """Tell whether B is a batch of vectors: 1-D, or of the shape of A without its last dimension."""
+    """Tell whether B is a batch of vectors: 1-D, or of the shape of A without its last dimension.
+    """
     return B.ndim == 1 or (A.ndim - 1 == B.ndim and B.shape == A.shape[:-1])
 
 
@@ -220,18 +240,26 @@ def _prepare(name, A, B, left):
     check_matrix(name, A, True)
     check_dtype(name, B)
     if A.dtype is not B.dtype:
-        raise RuntimeError(f"{name}: Expected A and B to have the same dtype, but found A of type "
-                           f"{SCALAR_TYPE_NAME[A.dtype]} and B of type {SCALAR_TYPE_NAME[B.dtype]} instead")
+        raise RuntimeError(
+            f"{name}: Expected A and B to have the same dtype, but found A of type "
+            f"{SCALAR_TYPE_NAME[A.dtype]} and B of type {SCALAR_TYPE_NAME[B.dtype]} instead"
+        )
     vector = _is_vector(A, B)
     if vector and not left:
-        raise RuntimeError(f"{name}: Vector broadcasting of the left hand side is not supported for left=False. In this "
-                           "case linalg.solve is equivalent to B / A.squeeze(-1)")
+        raise RuntimeError(
+            f"{name}: Vector broadcasting of the left hand side is not supported for left=False. "
+            "In this "
+            "case linalg.solve is equivalent to B / A.squeeze(-1)"
+        )
     right = B.unsqueeze(-1) if vector else B
     if right.ndim < 2:
         raise RuntimeError(f"{name}: The input tensor B must have at least 2 dimensions.")
     if right.shape[-2 if left else -1] != A.shape[-1]:
-        raise RuntimeError(f"{name}: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
-                           f"({A.shape[-2]}x{A.shape[-1]} and {right.shape[-2]}x{right.shape[-1]})")
+        raise RuntimeError(
+            f"{name}: Incompatible shapes of A and B for the equation "
+            f"{'AX = B' if left else 'XA = B'} "
+            f"({A.shape[-2]}x{A.shape[-1]} and {right.shape[-2]}x{right.shape[-1]})"
+        )
     return right, vector
 
 
@@ -250,7 +278,9 @@ def solve_ex(A, B, *, left=True, check_errors=False):
     """X with A X = B (or X A = B) and an error code, without raising (unless `check_errors`)."""
     X, info = _solve("linalg.solve_ex", A, B, left)
     if check_errors:
-        _raise_singular("torch.linalg.solve_ex", info, "The solver failed because the input matrix is singular.")
+        _raise_singular(
+            "torch.linalg.solve_ex", info, "The solver failed because the input matrix is singular."
+        )
     return SolveEx(X, info)
 
 
@@ -258,31 +288,43 @@ def solve_ex(A, B, *, left=True, check_errors=False):
 def solve(A, B, *, left=True):
     """X with A X = B (or X A = B unless `left`). Raises LinAlgError for a singular matrix."""
     X, info = _solve("linalg.solve", A, B, left)
-    _raise_singular("torch.linalg.solve", info, "The solver failed because the input matrix is singular.")
+    _raise_singular(
+        "torch.linalg.solve", info, "The solver failed because the input matrix is singular."
+    )
     return X
 
 
 @composite
 def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
-    """X with A X = B from the factors of `lu_factor`; for Aᴴ with `adjoint`, X A = B unless `left`."""
+    """X with A X = B from the factors of `lu_factor`; for Aᴴ with `adjoint`, X A = B unless `left`.
+    """
     check_matrix("torch.linalg.lu_solve", LU, True, "LU")
     if pivots.dtype.name != "int32":
-        raise RuntimeError("torch.linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32")
+        raise RuntimeError(
+            "torch.linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32"
+        )
     if LU.dtype is not B.dtype:
-        raise RuntimeError(f"linalg.lu_solve: Expected LU and B to have the same dtype, but found LU of type "
-                           f"{SCALAR_TYPE_NAME[LU.dtype]} and B of type {SCALAR_TYPE_NAME[B.dtype]} instead")
+        raise RuntimeError(
+            f"linalg.lu_solve: Expected LU and B to have the same dtype, but found LU of type "
+            f"{SCALAR_TYPE_NAME[LU.dtype]} and B of type {SCALAR_TYPE_NAME[B.dtype]} instead"
+        )
     if B.ndim < 2 or B.shape[-2 if left else -1] != LU.shape[-1]:
         raise RuntimeError(f"linalg.lu_solve: Incompatible shapes of A and B for the equation "
                            f"{'AX = B' if left else 'XA = B'} ({LU.shape[-2]}x{LU.shape[-1]} and "
                            f"{'x'.join(map(str, B.shape[-2:]))})")
     if tuple(pivots.shape) != tuple(LU.shape[:-1]):
-        raise RuntimeError("linalg.lu_solve: Number of pivots per batch should be same as the dimension of the matrix")
+        raise RuntimeError(
+            "linalg.lu_solve: Number of pivots per batch should be same as the dimension of the "
+            "matrix"
+        )
     P, L, U = lu_unpack(LU, pivots)
     if not left:  # X A = B is Aᴴ Xᴴ = Bᴴ
         made = lu_solve(LU, pivots, _adjoint(B), adjoint=not adjoint)
         return _adjoint(made)
     if adjoint:
-        half = _solve_triangular(_adjoint(L), _solve_triangular(_adjoint(U), B, False, False), True, True)
+        half = _solve_triangular(
+            _adjoint(L), _solve_triangular(_adjoint(U), B, False, False), True, True
+        )
         return matmul(P, half)
     half = _solve_triangular(L, matmul(P.transpose(-2, -1), B), False, True)
     return _solve_triangular(U, half, True, False)
@@ -307,21 +349,31 @@ def _default_rcond(A):
 
 @composite
 def lstsq(A, B, rcond=None, *, driver=None):
-    """The X that minimises |A X - B|, with residuals, ranks and singular values as the driver gives them."""
+    """The X that minimises |A X - B|, with residuals, ranks and singular values as the driver gives
+    them.
+    """
     check_matrix("torch.linalg.lstsq", A)
     if B.ndim < 1:
         raise RuntimeError("torch.linalg.lstsq: other must have at least 1 dimension.")
     if A.dtype is not B.dtype:
-        raise RuntimeError("torch.linalg.lstsq: Expected input and other to have the same dtype, but got input's dtype "
-                           f"{SCALAR_TYPE_NAME[A.dtype]} and other's dtype {SCALAR_TYPE_NAME[B.dtype]}")
+        raise RuntimeError(
+            "torch.linalg.lstsq: Expected input and other to have the same dtype, but got "
+            "input's dtype "
+            f"{SCALAR_TYPE_NAME[A.dtype]} and other's dtype {SCALAR_TYPE_NAME[B.dtype]}"
+        )
     if driver is not None and driver not in ("gels", "gelsy", "gelsd", "gelss"):
-        raise RuntimeError("torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)")
+        raise RuntimeError(
+            "torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)"
+        )
     driver = driver or "gelsy"
     vector = B.ndim < A.ndim and (A.ndim - B.ndim == 1)
     right = B.unsqueeze(-1) if vector else B
     if right.ndim < 2 or right.shape[-2] != A.shape[-2]:
-        raise RuntimeError("torch.linalg.lstsq: input.size(-2) should match other.size(-2)" if right.ndim >= 2 else
-                           "torch.linalg.lstsq: input.size(-2) should match other.size(-1)")
+        raise RuntimeError(
+            "torch.linalg.lstsq: input.size(-2) should match other.size(-2)"
+            if right.ndim >= 2
+            else "torch.linalg.lstsq: input.size(-2) should match other.size(-1)"
+        )
     limit = _default_rcond(A) if rcond is None else rcond
     from .linalg import pinv
     from .linalg_spectral import svdvals
@@ -337,9 +389,12 @@ def lstsq(A, B, rcond=None, *, driver=None):
         error = matmul(A, X) - right
         residuals = (error.abs() ** 2).sum(-2)
     none = A.new_zeros(0)
-    return Lstsq(X.squeeze(-1) if vector else X, residuals,
-                 none.long() if driver == "gels" else rank,
-                 values if driver in ("gelsd", "gelss") else none.real if none.dtype.is_complex else none)
+    return Lstsq(
+        X.squeeze(-1) if vector else X,
+        residuals,
+        none.long() if driver == "gels" else rank,
+        values if driver in ("gelsd", "gelss") else none.real if none.dtype.is_complex else none,
+    )
 
 
 @composite
@@ -351,8 +406,11 @@ def tensorinv(A, ind=2):
     rows, columns = shape[:ind], shape[ind:]
     left, right = int(np.prod(rows)), int(np.prod(columns))
     if left != right:
-        raise RuntimeError(f"Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but "
-                           f"got {right} != {left}")
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
+            "prod(self.shape[:ind]), but "
+            f"got {right} != {left}"
+        )
     return reshape(inv(reshape(A, (left, right))), (*columns, *rows))
 
 
@@ -365,6 +423,8 @@ def tensorsolve(A, B, dims=None):
     solution = tuple(A.shape[B.ndim:])
     count = int(np.prod(solution))
     if count != B.numel():
-        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
-                           f"prod(self.shape[:other.ndim]), but got {count} != {B.numel()}")
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+            f"prod(self.shape[:other.ndim]), but got {count} != {B.numel()}"
+        )
     return reshape(solve(reshape(A, (B.numel(), count)), reshape(B, (-1,))), solution)

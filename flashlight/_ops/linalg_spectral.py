@@ -66,7 +66,9 @@ def _triangle_name(UPLO):
 
 @composite
 def eigh(A, UPLO="L"):
-    """Eigenvalues, ascending, and eigenvectors of a Hermitian matrix, of which one triangle is read."""
+    """Eigenvalues, ascending, and eigenvectors of a Hermitian matrix, of which one triangle is
+    read.
+    """
     check_matrix("linalg.eigh", A, True)
     return _eigh(A, _triangle_name(UPLO))
 
@@ -155,8 +157,12 @@ def _svd(A: mx.array, full_matrices, compute_uv) -> mx.array:
         return from_numpy(U), from_numpy(S), from_numpy(V)
     if not np.isfinite(host).all():
         from .host import LinAlgError
-        raise LinAlgError("linalg.svd: The algorithm failed to converge because the input matrix contained non-finite "
-                          "values.")
+
+        raise LinAlgError(
+            "linalg.svd: The algorithm failed to converge because the input matrix contained "
+            "non-finite "
+            "values."
+        )
     if not compute_uv:
         values = np.linalg.svd(host, compute_uv=False)
         return mx.zeros((0,), A.dtype), from_numpy(values), mx.zeros((0,), A.dtype)
@@ -169,7 +175,9 @@ def _skew(matrix):
 
 
 def _svd_rule(grads, U, S, Vh):
-    """The gradient of the thin decomposition (Townsend, 2016); extra columns of full ones have none."""
+    """The gradient of the thin decomposition (Townsend, 2016); extra columns of full ones have
+    none.
+    """
     gU, gS, gVh = grads
     if gU is None and gS is None and gVh is None:
         return None
@@ -220,8 +228,11 @@ def svd(A, full_matrices=True, *, driver=None):
     """U, S and Vᴴ with A = U diag(S) Vᴴ, S descending."""
     check_matrix("linalg.svd", A)
     if driver is not None:
-        raise RuntimeError("torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER "
-                           "backend.")
+        raise RuntimeError(
+            "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with "
+            "cuSOLVER "
+            "backend."
+        )
     return _svd(A, full_matrices, True)
 
 
@@ -239,13 +250,19 @@ def torch_svd(input, some=True, compute_uv=True):
     if not compute_uv:
         m, n = input.shape[-2:]
         S = _svd(input, False, input.requires_grad).S
-        return SvdOld(input.new_zeros((*input.shape[:-2], m, m)), S, input.new_zeros((*input.shape[:-2], n, n)))
+        return SvdOld(
+            input.new_zeros((*input.shape[:-2], m, m)),
+            S,
+            input.new_zeros((*input.shape[:-2], n, n)),
+        )
     U, S, Vh = _svd(input, not some, True)
     return SvdOld(U, S, adjoint(Vh))
 
 
 def svd_lowrank(A, q=6, niter=2, M=None):
-    """An approximation of rank q of the singular value decomposition, by random projections (Halko et al., 2009)."""
+    """An approximation of rank q of the singular value decomposition, by random projections (Halko
+    et al., 2009).
+    """
     q = 6 if q is None else q
     m, n = A.shape[-2:]
     if M is not None:
@@ -274,19 +291,36 @@ def get_approximate_basis(A, q, niter=2, M=None):
 
 
 def pca_lowrank(A, q=None, center=True, niter=2):
-    """The first principal components: `svd_lowrank` of the matrix with its column means taken off."""
+    """The first principal components: `svd_lowrank` of the matrix with its column means taken off.
+    """
     m, n = A.shape[-2:]
     if q is None:
         q = min(6, m, n)
     elif not 0 <= q <= min(m, n):
-        raise ValueError(f"q(={q}) must be non-negative integer and not greater than min(m, n)={min(m, n)}")
+        raise ValueError(
+            f"q(={q}) must be non-negative integer and not greater than min(m, n)={min(m, n)}"
+        )
     if niter < 0:
         raise ValueError(f"niter(={niter}) must be non-negative integer")
     return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)
 
 
-def lobpcg(A, k=None, B=None, X=None, n=None, iK=None, niter=None, tol=None, largest=None, method=None, tracker=None,
-           ortho_iparams=None, ortho_fparams=None, ortho_bparams=None):
+def lobpcg(
+    A,
+    k=None,
+    B=None,
+    X=None,
+    n=None,
+    iK=None,
+    niter=None,
+    tol=None,
+    largest=None,
+    method=None,
+    tracker=None,
+    ortho_iparams=None,
+    ortho_fparams=None,
+    ortho_bparams=None,
+):
     """The k largest (or smallest) eigenvalues and eigenvectors of a symmetric problem A x = λ B x.
 
     Computed from the whole decomposition, so exact to rounding; the iteration's options change nothing.
@@ -295,8 +329,11 @@ def lobpcg(A, k=None, B=None, X=None, n=None, iK=None, niter=None, tol=None, lar
     from .linalg_solve import solve_triangular
     count = k or (X.shape[-1] if X is not None else 1)
     if count * 3 > A.shape[-1]:
-        raise ValueError(f"LPBPCG algorithm is not applicable when the number of A rows (={A.shape[-1]}) is smaller than 3 "
-                         f"x the number of requested eigenpairs (={count})")
+        raise ValueError(
+            f"LPBPCG algorithm is not applicable when the number of A rows (={A.shape[-1]}) is "
+            "smaller than 3 "
+            f"x the number of requested eigenpairs (={count})"
+        )
     if B is not None:
         L = cholesky(B)
         inner = solve_triangular(L, adjoint(solve_triangular(L, A, upper=False)), upper=False)

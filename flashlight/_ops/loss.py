@@ -32,7 +32,8 @@ def reduction_of(reduction, size_average=None, reduce=None) -> str:
         whole = True if reduce is None else reduce
         reduction = "none" if not whole else "mean" if average else "sum"
         warnings.warn(
-            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
+            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' "
+            "instead.",
             stacklevel=4,
         )
     if reduction not in REDUCTIONS:
@@ -48,8 +49,10 @@ def finish(loss, reduction):
 def _warn_sizes(name, input, target):
     if input.shape != target.shape:
         warnings.warn(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This "
-            "will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}). This "
+            "will likely lead to incorrect results due to broadcasting. Please ensure they have "
+            "the same size.",
             stacklevel=4,
         )
 
@@ -86,7 +89,9 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
 
 @composite
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
-    """The squared difference over 2·beta where it is below beta, the absolute one minus beta / 2 elsewhere."""
+    """The squared difference over 2·beta where it is below beta, the absolute one minus beta / 2
+    elsewhere.
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     _warn_sizes("smooth_l1_loss", input, target)
     input, target = broadcast_tensors(input, target)
@@ -100,7 +105,9 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
 
 @composite
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
-    """Half the squared difference where it is below delta, delta·(|difference| - delta / 2) elsewhere."""
+    """Half the squared difference where it is below delta, delta·(|difference| - delta / 2)
+    elsewhere.
+    """
     reduction_of(reduction)
     _warn_sizes("huber_loss", input, target)
     if delta <= 0:
@@ -119,9 +126,12 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
     else:
         if reduction == "mean":
             warnings.warn(
-                "reduction: 'mean' divides the total loss by both the batch size and the support size."
-                "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
-                "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
+                "reduction: 'mean' divides the total loss by both the batch size and the support "
+                "size."
+                "'batchmean' divides only by the batch size, and aligns with the KL div math "
+                "definition."
+                "'mean' will be changed to behave the same as 'batchmean' in the next major "
+                "release.",
                 stacklevel=3,
             )
         kind = reduction_of(reduction, size_average, reduce)
@@ -219,7 +229,8 @@ def _class_target(target, name):
 def nll_loss(
     input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"
 ):
-    """The negative log likelihood: minus the entry of `input`, (C), (N, C) or (N, C, …), that `target` names.
+    """The negative log likelihood: minus the entry of `input`, (C), (N, C) or (N, C, …), that
+    `target` names.
 
     Raises IndexError for classes that are not there (unless `ignore_index`).
     """
@@ -247,13 +258,15 @@ def nll_loss(
         if input.ndim == 2:
             raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
         raise RuntimeError(
-            f"only batches of spatial targets supported ({input.ndim - 1}D tensors) but got targets of "
+            f"only batches of spatial targets supported ({input.ndim - 1}D tensors) but got "
+            "targets of "
             f"size: : {list(target.shape)}; expected size {list(input.shape[:1] + input.shape[2:])}"
         )
     target = _class_target(target, "nll_loss")
     if weight is not None and (weight.ndim != 1 or weight.numel() != input.shape[1]):
         raise RuntimeError(
-            f"weight tensor should be defined either for all {input.shape[1]} classes or no classes but got "
+            f"weight tensor should be defined either for all {input.shape[1]} classes or no "
+            "classes but got "
             f"weight tensor of shape: {list(weight.shape)}"
         )
     if weight is not None and weight.dtype is not input.dtype:
@@ -275,7 +288,8 @@ def cross_entropy(
     reduction="mean",
     label_smoothing=0.0,
 ):
-    """The cross entropy of logits, (C), (N, C) or (N, C, …), with class indices or class probabilities.
+    """The cross entropy of logits, (C), (N, C) or (N, C, …), with class indices or class
+    probabilities.
 
     Raises IndexError for classes that are not there (unless `ignore_index`).
     """
@@ -367,16 +381,19 @@ _bce.gradients(
 def binary_cross_entropy(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean"
 ):
-    """The cross entropy of probabilities with targets in [0, 1]. Raises ValueError if sizes differ."""
+    """The cross entropy of probabilities with targets in [0, 1]. Raises ValueError if sizes differ.
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
         raise ValueError(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}) is "
             "deprecated. Please ensure they have the same size."
         )
     if target.dtype is not input.dtype:
         raise RuntimeError(
-            f"Found dtype {SCALAR_TYPE_NAME[target.dtype]} but expected {SCALAR_TYPE_NAME[input.dtype]}"
+            f"Found dtype {SCALAR_TYPE_NAME[target.dtype]} but expected "
+            f"{SCALAR_TYPE_NAME[input.dtype]}"
         )
     loss = _bce(input, target)
     if weight is not None:
@@ -389,7 +406,9 @@ def binary_cross_entropy(
 def binary_cross_entropy_with_logits(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
 ):
-    """The cross entropy of sigmoid(input) with targets, without overflow. Raises ValueError if sizes differ."""
+    """The cross entropy of sigmoid(input) with targets, without overflow. Raises ValueError if
+    sizes differ.
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     if target.shape != input.shape:
         raise ValueError(
@@ -481,7 +500,8 @@ def margin_ranking_loss(
     reduction = reduction_of(reduction, size_average, reduce)
     if input1.ndim != input2.ndim or input1.ndim != target.ndim:
         raise RuntimeError(
-            f"margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
+            "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
+            "input1: "
             f"{input1.shape}, input2: {input2.shape}, target: {target.shape} "
         )
     return finish(clamp(-target * (input1 - input2) + margin, min=0), reduction)
@@ -533,7 +553,9 @@ def _margin_targets(name, input, target):
 
 @composite
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
-    """The hinge between every listed class and every other; `target` lists classes up to the first -1."""
+    """The hinge between every listed class and every other; `target` lists classes up to the first
+    -1.
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     rows, labels = _margin_targets("multilabel_margin_loss", input, target)
     if labels.shape != rows.shape:
@@ -571,7 +593,9 @@ def multilabel_soft_margin_loss(
 def multi_margin_loss(
     input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction="mean"
 ):
-    """The hinge (to the power p) between the target class and every other, over the number of classes."""
+    """The hinge (to the power p) between the target class and every other, over the number of
+    classes.
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
@@ -618,7 +642,9 @@ def triplet_margin_loss(
     reduce=None,
     reduction="mean",
 ):
-    """max(0, |anchor - positive| - |anchor - negative| + margin), in the p-norm of the last dimension."""
+    """max(0, |anchor - positive| - |anchor - negative| + margin), in the p-norm of the last
+    dimension.
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")

@@ -91,12 +91,14 @@ def _masked_scatter(input: mx.array, mask: mx.array, source: mx.array) -> mx.arr
     if source.dtype != input.dtype:
         raise RuntimeError(
             f"masked_scatter: expected self and source to have same dtypes but got "
-            f"{SCALAR_TYPE_NAME[FROM_MLX[input.dtype]]} and {SCALAR_TYPE_NAME[FROM_MLX[source.dtype]]}"
+            f"{SCALAR_TYPE_NAME[FROM_MLX[input.dtype]]} and "
+            f"{SCALAR_TYPE_NAME[FROM_MLX[source.dtype]]}"
         )
     input, mask = mx.broadcast_arrays(input, mask)
     if not is_traced(mask) and int(mask.astype(mx.int32).sum().item()) > source.size:
         raise RuntimeError(
-            "masked_scatter: expected the source to have at least as many elements as the mask has ones"
+            "masked_scatter: expected the source to have at least as many elements as the mask "
+            "has ones"
         )
     if source.size == 0 or input.size == 0:
         return input

@@ -15,7 +15,9 @@ from .shape import conj, permute, reshape, transpose
 
 
 def product(a: mx.array, b: mx.array) -> mx.array:
-    """Return the matrix product in the dtype of the factors; halves add up in float32, integers exactly."""
+    """Return the matrix product in the dtype of the factors; halves add up in float32, integers
+    exactly.
+    """
     kind = a.dtype
     if kind in (mx.float32, mx.float64, mx.complex64):
         return mx.matmul(a, b)
@@ -27,7 +29,9 @@ def product(a: mx.array, b: mx.array) -> mx.array:
 
 
 def _integer_product(a, b):
-    """MLX multiplies no integers: add up outer products, one slice of the inner dimension at a time."""
+    """MLX multiplies no integers: add up outer products, one slice of the inner dimension at a
+    time.
+    """
     kind = a.dtype
     wide = mx.int64 if kind != mx.uint64 else mx.uint64
     a, b = a.astype(wide), b.astype(wide)
@@ -131,13 +135,16 @@ def matmul(input: mx.array, other: mx.array) -> mx.array:
 def _refuse(input, other):
     if input.ndim == 1 and other.ndim == 1:
         raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{other.shape[0]}] to "
-            f"have the same number of elements, but got {input.shape[0]} and {other.shape[0]} elements "
+            f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src "
+            f"[{other.shape[0]}] to "
+            f"have the same number of elements, but got {input.shape[0]} and {other.shape[0]} "
+            "elements "
             "respectively"
         )
     if other.ndim == 1:
         raise RuntimeError(
-            f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[-1]}), vec "
+            f"size mismatch, got input ({input.shape[0]}), mat "
+            f"({input.shape[0]}x{input.shape[-1]}), vec "
             f"({other.shape[0]})"
         )
     if input.ndim <= 2 and other.ndim <= 2 or other.ndim == 2:
@@ -280,7 +287,8 @@ def _adder(name, multiply, names, text):
         _check_factors(name, input, beta, alpha)
         if input.dtype is not left.dtype and left.dtype is right.dtype:
             raise RuntimeError(
-                f"self and mat2 must have the same dtype, but got {SCALAR_TYPE_NAME[input.dtype]} and "
+                f"self and mat2 must have the same dtype, but got {SCALAR_TYPE_NAME[input.dtype]} "
+                "and "
                 f"{SCALAR_TYPE_NAME[right.dtype]}"
             )
         return _blend(input, multiply(left, right), beta, alpha)
@@ -366,7 +374,8 @@ def bilinear(input1, input2, weight, bias=None):
     for position, (tensor, axis) in enumerate(((input1, 1), (input2, 2)), 1):
         if tensor.shape[-1] != weight.shape[axis]:
             raise RuntimeError(
-                f"bilinear(): input{position} size does not match weight size: got {tensor.shape[-1]} "
+                f"bilinear(): input{position} size does not match weight size: got "
+                f"{tensor.shape[-1]} "
                 f"but expected {weight.shape[axis]}"
             )
     if bias is not None and bias.shape[0] != weight.shape[0]:
@@ -402,7 +411,8 @@ def tensordot(a, b, dims=2, *, out=None):
     for x, y in zip(left, right):
         if a.shape[x] != b.shape[y] and 1 not in (a.shape[x], b.shape[y]):
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {a.shape[x]} in dim {x} and "
+                f"contracted dimensions need to match, but first has size {a.shape[x]} in dim {x} "
+                "and "
                 f"second has size {b.shape[y]} in dim {y}"
             )
         if a.shape[x] != b.shape[y]:

@@ -66,7 +66,9 @@ class DisableTorchFunctionSubclass:
 
 @classmethod
 def torch_function(cls, func, types, args=(), kwargs=None):
-    """Run `func` on the plain tensors and return its tensors as `cls`; subclasses may override this."""
+    """Run `func` on the plain tensors and return its tensors as `cls`; subclasses may override
+    this.
+    """
     if not all(issubclass(cls, kind) for kind in types):
         return NotImplemented
     with DisableTorchFunctionSubclass():

@@ -16,7 +16,9 @@ from .creation import _bytes_of, _cast_host, _deliver, filled, finish
 
 def arange(*args, out=None, dtype=None, layout=None, device=None, pin_memory=False,
            requires_grad=False, **kwargs) -> Tensor:
-    """Return start, start + step, … up to but without `end`: `arange(end)`, `arange(start, end, step)`."""
+    """Return start, start + step, … up to but without `end`: `arange(end)`, `arange(start, end,
+    step)`.
+    """
     names = ("end",) if len(args) == 1 else ("start", "end", "step")
     given = dict(zip(names, args)) | kwargs
     start, end, step = given.pop("start", 0), given.pop("end"), given.pop("step", 1)
@@ -70,7 +72,8 @@ def range_(
 
     warnings.warn(
         "torch.range is deprecated and will be removed in a future release because its behavior is "
-        "inconsistent with Python's range builtin. Instead, use torch.arange, which produces values "
+        "inconsistent with Python's range builtin. Instead, use torch.arange, which produces "
+        "values "
         "in [start, end).",
         UserWarning,
         stacklevel=2,

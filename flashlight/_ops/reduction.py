@@ -77,7 +77,8 @@ def _mean_dtype(input, dtype):
         from .._core.dtype import SCALAR_TYPE_NAME
 
         raise RuntimeError(
-            f"mean(): could not infer output dtype. {which} dtype must be either a floating point or "
+            f"mean(): could not infer output dtype. {which} dtype must be either a floating point "
+            "or "
             f"complex dtype. Got: {SCALAR_TYPE_NAME[kind]}"
         )
 
@@ -192,7 +193,8 @@ def _nonempty(name, shape, dim):
     if dim is None or dim == ():
         if 0 in shape:
             raise RuntimeError(
-                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+                "Specify the "
                 "reduction dim with the 'dim' argument."
             )
         return
@@ -241,7 +243,8 @@ def _arg(name, function):
         if dim is None:
             if input.size == 0:
                 raise IndexError(
-                    f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
+                    f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+                    "Specify "
                     "the reduction dim with the 'dim' argument."
                 )
             found = function(input.reshape(-1)).astype(mx.int64)
@@ -326,7 +329,8 @@ def _max_or_min(name, whole, along, pair):
         return along(input, dim, keepdim) if out is None else along(input, dim, keepdim, out=out)
     find.__name__ = find.__qualname__ = name
     find.__doc__ = (
-        f"The {name} of all elements, over a dimension (with positions, as `torch.return_types.{name}`), "
+        f"The {name} of all elements, over a dimension (with positions, as "
+        f"`torch.return_types.{name}`), "
         "or of two tensors element by element."
     )
     return composite(find)
@@ -352,7 +356,8 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
         raise not_implemented_for("aminmax", input.dtype)
     if dim is None and input.numel() == 0:
         raise RuntimeError(
-            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
+            "identity."
         )
     dims = () if dim is None else dim
     if dim is None and keepdim and input.ndim:
@@ -412,7 +417,8 @@ def _warn_degrees(name, shape, dim, correction):
     outer = math.prod(shape) // count if count else 0
     if count - correction <= 0 and (outer or not math.prod(shape)):
         warnings.warn(
-            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the "
+            "reduction "
             "factor (input numel divided by output numel).",
             UserWarning,
             stacklevel=6,
@@ -509,7 +515,8 @@ def _vector_norm(input: mx.array, order=2, dim=None, keepdim=False) -> mx.array:
         if builtin_any(input.shape[d] == 0 for d in dims):
             raise RuntimeError(
                 f"linalg.vector_norm cannot compute the {order} norm on an empty "
-                f"{'tensor' if dim is None else 'dimension'} because the operation does not have an "
+                f"{'tensor' if dim is None else 'dimension'} because the operation does not have "
+                "an "
                 "identity"
             )
     dims = reduced(dim, input.ndim)

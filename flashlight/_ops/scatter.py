@@ -17,7 +17,8 @@ from .shape import select, slice_
 
 
 def check_index(name: str, index: mx.array, size: int, negative: bool = False) -> mx.array:
-    """Return `index`, in range. Raises IndexError (RuntimeError where PyTorch does) if it is not."""
+    """Return `index`, in range. Raises IndexError (RuntimeError where PyTorch does) if it is not.
+    """
     if index.size and not is_traced(index):
         low, high = int(mx.min(index).item()), int(mx.max(index).item())
         if low < (-size if negative else 0) or high >= size:
@@ -44,7 +45,8 @@ def _along(name, input, index, dim, other=None):
     for d in range(index.ndim):
         if d != dim and input.ndim and index.shape[d] > input.shape[d]:
             raise RuntimeError(
-                f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger "
+                f"Size does not match at dimension {d} expected index {list(index.shape)} to be "
+                "no larger "
                 f"than self {list(input.shape)} apart from dimension {dim}"
             )
     if other is not None:
@@ -53,8 +55,10 @@ def _along(name, input, index, dim, other=None):
         for d in range(index.ndim):
             if other.ndim and index.shape[d] > other.shape[d]:
                 raise RuntimeError(
-                    f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} "
-                    f"apart from dimension {dim} and to be no larger size than src {list(other.shape)}"
+                    f"Expected index {list(index.shape)} to be no larger than self "
+                    f"{list(input.shape)} "
+                    f"apart from dimension {dim} and to be no larger size than src "
+                    f"{list(other.shape)}"
                 )
     return dim
 
@@ -188,7 +192,9 @@ scatter_add.gradients(
 
 @composite
 def scatter(input, dim, index, src=None, *, reduce=None, value=None, out=None):
-    """Return `input` with `src` (a tensor or number) at `index` along `dim`; `reduce`: "add" or "multiply"."""
+    """Return `input` with `src` (a tensor or number) at `index` along `dim`; `reduce`: "add" or
+    "multiply".
+    """
     source = value if src is None else src
     if reduce is not None:
         if reduce not in ("add", "multiply"):
@@ -352,7 +358,8 @@ def _index_slices(name, input, dim, index, source):
         for d in range(min(input.ndim, source.ndim)):
             if d != dim and input.shape[d] != source.shape[d]:
                 raise RuntimeError(
-                    f"source tensor shape must match self tensor shape, excluding the specified dimension."
+                    "source tensor shape must match self tensor shape, excluding the specified "
+                    "dimension."
                     f" Got self.shape = {list(input.shape)} source.shape = {list(source.shape)}"
                 )
     if index.size:
@@ -454,10 +461,13 @@ def index_fill(input, dim, index, value):
 
 @composite
 def index_reduce(input, dim, index, source, reduce, *, include_self=True):
-    """Combine slices of `source` with those of `input` that `index` names: "prod", "mean", "amax" or "amin"."""
+    """Combine slices of `source` with those of `input` that `index` names: "prod", "mean", "amax"
+    or "amin".
+    """
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(
-            f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}."
+            "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "
+            f"{reduce}."
         )
     if input.ndim == 0:
         return _reduce(input.reshape(1), 0, index.long().reshape(-1), source.reshape(-1), reduce,
@@ -469,7 +479,8 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
         )
     if index.numel() != source.shape[d]:
         raise RuntimeError(
-            f"index_reduce(): Number of indices ({index.numel()}) should be equal to self.size(dim): "
+            f"index_reduce(): Number of indices ({index.numel()}) should be equal to "
+            "self.size(dim): "
             f"({source.shape[d]}), for dim: {d}"
         )
     if input.dtype is not source.dtype:
@@ -537,7 +548,9 @@ put = _put
 
 @composite
 def take_along_dim(input, indices, dim=None, *, out=None):
-    """The elements at `indices` along `dim`, both broadcast; without `dim` from the flattened tensor."""
+    """The elements at `indices` along `dim`, both broadcast; without `dim` from the flattened
+    tensor.
+    """
     if indices.dtype is not int64:
         raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got "
                            f"{SCALAR_TYPE_NAME[indices.dtype]}")
@@ -546,8 +559,10 @@ def take_along_dim(input, indices, dim=None, *, out=None):
     else:
         if input.ndim != indices.ndim:
             raise RuntimeError(
-                f"torch.take_along_dim(): input and indices should have the same number of dimensions, "
-                f"but got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
+                "torch.take_along_dim(): input and indices should have the same number of "
+                "dimensions, "
+                f"but got {input.ndim} dimensions for input, and {indices.ndim} dimensions for "
+                "indices"
             )
         from .._core.errors import broadcast_shapes
         d = wrap_dim(dim, input.ndim)
@@ -573,7 +588,8 @@ def _writer(name, look, text):
         region = look(made, *args, **kwargs)
         if region.shape != src.shape:
             raise RuntimeError(
-                f"expected src to have a size equal to the {name.partition('_')[0]} of self. src size = "
+                f"expected src to have a size equal to the {name.partition('_')[0]} of self. src "
+                "size = "
                 f"{list(src.shape)}, {name.partition('_')[0]} size = {list(region.shape)}"
             )
         region.copy_(src)

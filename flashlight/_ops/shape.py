@@ -28,8 +28,10 @@ def infer_size(size, numel: int) -> tuple:
         raise RuntimeError(f"invalid shape dimension {min(size)}")
     if unknown:
         if known == 0:
-            raise RuntimeError(f"cannot reshape tensor of {numel} elements into shape {list(size)} because the "
-                               "unspecified dimension size -1 can be any value and is ambiguous")
+            raise RuntimeError(
+                f"cannot reshape tensor of {numel} elements into shape {list(size)} because the "
+                "unspecified dimension size -1 can be any value and is ambiguous"
+            )
         if numel % known == 0:
             size = tuple(numel // known if n == -1 else n for n in size)
             return size
@@ -65,12 +67,16 @@ def view_stride(source: Layout, size: tuple) -> tuple | None:
 
 @view(varargs="size", name="view")
 def _view(input: Layout, size) -> Layout:
-    """Return the tensor in another size, sharing storage. Raises RuntimeError if it would take a copy."""
+    """Return the tensor in another size, sharing storage. Raises RuntimeError if it would take a
+    copy.
+    """
     size = infer_size(size, input.numel)
     stride = view_stride(input, size)
     if stride is None:
-        raise RuntimeError("view size is not compatible with input tensor's size and stride (at least one "
-                           "dimension spans across two contiguous subspaces). Use .reshape(...) instead.")
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one "
+            "dimension spans across two contiguous subspaces). Use .reshape(...) instead."
+        )
     return input.view(size, stride)
 
 
@@ -89,7 +95,9 @@ view_method.__name__ = view_method.__qualname__ = "view"
 
 
 def view_dtype(input: Tensor, dtype) -> Tensor:
-    """Return the tensor's bytes as another dtype, sharing storage. Raises RuntimeError if they do not fit."""
+    """Return the tensor's bytes as another dtype, sharing storage. Raises RuntimeError if they do
+    not fit.
+    """
     own = input._layout
     if own.dtype is dtype:
         return view_of(input, own)
@@ -97,10 +105,15 @@ def view_dtype(input: Tensor, dtype) -> Tensor:
     size, stride, offset = list(own.size), list(own.stride), own.offset
     if old != new:
         if not size:
-            raise RuntimeError(f"self.dim() cannot be 0 to view {own.dtype} as {dtype} (different element sizes)")
+            raise RuntimeError(
+                f"self.dim() cannot be 0 to view {own.dtype} as {dtype} (different element sizes)"
+            )
         if stride[-1] != 1:
-            raise RuntimeError(f"self.stride(-1) must be 1 to view {own.dtype} as {dtype} (different element sizes), "
-                               f"but got {stride[-1]}")
+            raise RuntimeError(
+                f"self.stride(-1) must be 1 to view {own.dtype} as {dtype} (different element "
+                "sizes), "
+                f"but got {stride[-1]}"
+            )
     if old > new:
         ratio = old // new
         size[-1] *= ratio
@@ -109,14 +122,21 @@ def view_dtype(input: Tensor, dtype) -> Tensor:
     elif old < new:
         ratio = new // old
         if size[-1] % ratio:
-            raise RuntimeError(f"self.size(-1) must be divisible by {ratio} to view {own.dtype} as {dtype} "
-                               f"(different element sizes), but got {size[-1]}")
+            raise RuntimeError(
+                f"self.size(-1) must be divisible by {ratio} to view {own.dtype} as {dtype} "
+                f"(different element sizes), but got {size[-1]}"
+            )
         if offset % ratio:
-            raise RuntimeError(f"self.storage_offset() must be divisible by {ratio} to view {own.dtype} as {dtype} "
-                               f"(different element sizes), but got {offset}")
+            raise RuntimeError(
+                f"self.storage_offset() must be divisible by {ratio} to view {own.dtype} as "
+                f"{dtype} "
+                f"(different element sizes), but got {offset}"
+            )
         if any(step % ratio for step in stride[:-1]):
-            raise RuntimeError(f"self.stride(1) must be divisible by {ratio} to view {own.dtype} as {dtype} "
-                               "(different element sizes)")
+            raise RuntimeError(
+                f"self.stride(1) must be divisible by {ratio} to view {own.dtype} as {dtype} "
+                "(different element sizes)"
+            )
         size[-1] //= ratio
         stride = [step // ratio for step in stride[:-1]] + [1]
         offset //= ratio
@@ -150,29 +170,38 @@ reshape = composite(reshape)
 
 
 def expanded(source: Layout, size) -> Layout:
-    """Return `source` broadcast to `size`; -1 keeps a length. Raises RuntimeError if it does not fit."""
+    """Return `source` broadcast to `size`; -1 keeps a length. Raises RuntimeError if it does not
+    fit.
+    """
     size = tuple([operator.index(n) for n in size])
     extra = len(size) - source.ndim
     if extra < 0:
         raise RuntimeError(
-            f"expand(torch.{source.dtype.name}{{{list(source.size)}}}, size={list(size)}): the number of sizes "
-            f"provided ({len(size)}) must be greater or equal to the number of dimensions in the tensor "
-            f"({source.ndim})")
+            f"expand(torch.{source.dtype.name}{{{list(source.size)}}}, size={list(size)}): the "
+            f"number of sizes "
+            f"provided ({len(size)}) must be greater or equal to the number of dimensions in the "
+            "tensor "
+            f"({source.ndim})"
+        )
     lengths, strides = [], []
     for d, n in enumerate(size):
         if d < extra:
             if n < 0:
-                raise RuntimeError(f"The expanded size of the tensor ({n}) isn't allowed in a leading, "
-                                   f"non-existing dimension {d}")
+                raise RuntimeError(
+                    f"The expanded size of the tensor ({n}) isn't allowed in a leading, "
+                    f"non-existing dimension {d}"
+                )
             lengths.append(n)
             strides.append(0)
             continue
         own = source.size[d - extra]
         n = own if n == -1 else n
         if n != own and own != 1:
-            raise RuntimeError(f"The expanded size of the tensor ({n}) must match the existing size ({own}) at "
-                               f"non-singleton dimension {d}.  Target sizes: {list(size)}.  Tensor sizes: "
-                               f"{list(source.size)}")
+            raise RuntimeError(
+                f"The expanded size of the tensor ({n}) must match the existing size ({own}) at "
+                f"non-singleton dimension {d}.  Target sizes: {list(size)}.  Tensor sizes: "
+                f"{list(source.size)}"
+            )
         lengths.append(n)
         strides.append(source.stride[d - extra] if n == own else 0)
     # Dimensions added in front have the strides that they would have with length 1.
@@ -201,7 +230,8 @@ def broadcast_to(input, size):
 
 
 def broadcast_tensors(*tensors):
-    """Return the tensors broadcast to their common size, as views; those that have it, themselves."""
+    """Return the tensors broadcast to their common size, as views; those that have it, themselves.
+    """
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tensors[0]
     size = errors.broadcast_shapes(*[tuple(t.shape) for t in tensors])
@@ -224,9 +254,13 @@ def permute(input: Layout, dims) -> Layout:
     """Return the dimensions in another order."""
     dims = [operator.index(d) for d in dims]
     if len(dims) != input.ndim:
-        raise RuntimeError("permute(sparse_coo): number of dimensions in the tensor input does not match the length "
-                           f"of the desired ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to "
-                           f"len(dims) = {len(dims)}".replace("(sparse_coo)", ""))
+        raise RuntimeError(
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the "
+            "length "
+            f"of the desired ordering of dimensions i.e. input.dim() = {input.ndim} is not equal "
+            "to "
+            f"len(dims) = {len(dims)}".replace("(sparse_coo)", "")
+        )
     wrapped = [errors.wrap_dim(d, input.ndim) for d in dims]
     if len(set(wrapped)) != len(wrapped):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
@@ -250,7 +284,9 @@ def transpose(input: Layout, dim0, dim1) -> Layout:
 
 @view
 def t(input: Layout) -> Layout:
-    """Return a matrix transposed; a vector or scalar as it is. Raises RuntimeError for more dimensions."""
+    """Return a matrix transposed; a vector or scalar as it is. Raises RuntimeError for more
+    dimensions.
+    """
     if input.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
     return _swapped(input, 0, 1) if input.ndim == 2 else input
@@ -262,10 +298,15 @@ def movedim(input, source, destination):
     sources = (source,) if isinstance(source, int) else source
     targets = (destination,) if isinstance(destination, int) else destination
     if len(sources) != len(targets):
-        raise RuntimeError("movedim: Invalid source or destination dims: source should have the same number of "
-                           f"dims as destination, got {list(sources)} and {list(targets)}")
+        raise RuntimeError(
+            "movedim: Invalid source or destination dims: source should have the same number of "
+            f"dims as destination, got {list(sources)} and {list(targets)}"
+        )
     ndim = input.ndim
-    sources, targets = [errors.wrap_dim(d, ndim) for d in sources], [errors.wrap_dim(d, ndim) for d in targets]
+    sources, targets = (
+        [errors.wrap_dim(d, ndim) for d in sources],
+        [errors.wrap_dim(d, ndim) for d in targets],
+    )
     for name, dims in (("source", sources), ("destination", targets)):
         if len(set(dims)) != len(dims):
             raise RuntimeError(f"movedim: repeated dim in `{name}` ({dims})")
@@ -283,7 +324,9 @@ def unsqueeze(input: Layout, dim) -> Layout:
     """Return the tensor with a dimension of length 1 inserted at `dim`."""
     dim = errors.wrap_dim(operator.index(dim), input.ndim + 1)
     step = input.size[dim] * input.stride[dim] if dim < input.ndim else 1
-    return input.view([*input.size[:dim], 1, *input.size[dim:]], [*input.stride[:dim], step, *input.stride[dim:]])
+    return input.view(
+        [*input.size[:dim], 1, *input.size[dim:]], [*input.stride[:dim], step, *input.stride[dim:]]
+    )
 
 
 @view(varargs=None)
@@ -311,7 +354,9 @@ def narrow(input: Layout, dim, start, length) -> Layout:
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -n <= start <= n:
-        raise IndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {start})")
+        raise IndexError(
+            f"start out of range (expected to be in range of [{-n}, {n}], but got {start})"
+        )
     start += n if start < 0 else 0
     if start + length > n:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
@@ -327,11 +372,16 @@ def select(input: Layout, dim, index) -> Layout:
     index = index.item() if isinstance(index, Tensor) else operator.index(index)
     n = input.size[dim]
     if not -n <= index < n:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {list(input.size)} at "
-                         f"dimension {dim}")
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(input.size)} at "
+            f"dimension {dim}"
+        )
     index += n if index < 0 else 0
-    return input.view([*input.size[:dim], *input.size[dim + 1:]], [*input.stride[:dim], *input.stride[dim + 1:]],
-                      input.offset + index * input.stride[dim])
+    return input.view(
+        [*input.size[:dim], *input.size[dim + 1 :]],
+        [*input.stride[:dim], *input.stride[dim + 1 :]],
+        input.offset + index * input.stride[dim],
+    )
 
 
 @view(name="slice")
@@ -350,15 +400,21 @@ def slice_(input: Layout, dim=0, start=None, end=None, step=1) -> Layout:
 def as_strided(input: Layout, size, stride, storage_offset=None) -> Layout:
     """Return any layout over the storage. Raises RuntimeError if it reaches beyond."""
     if len(size) != len(stride):
-        raise RuntimeError(f"mismatch in length of strides and shape: size {list(size)}, stride {list(stride)}")
+        raise RuntimeError(
+            f"mismatch in length of strides and shape: size {list(size)}, stride {list(stride)}"
+        )
     if any(step < 0 for step in stride):
-        raise RuntimeError("as_strided: Negative strides are not supported at the moment, got strides: "
-                           f"{list(stride)}")
+        raise RuntimeError(
+            "as_strided: Negative strides are not supported at the moment, got strides: "
+            f"{list(stride)}"
+        )
     if any(n < 0 for n in size):
         raise RuntimeError(f"Trying to create tensor with negative dimension in size {list(size)}")
     if storage_offset is not None and storage_offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {storage_offset}")
-    return input.view([operator.index(n) for n in size], [operator.index(n) for n in stride], storage_offset)
+    return input.view(
+        [operator.index(n) for n in size], [operator.index(n) for n in stride], storage_offset
+    )
 
 
 def _checked_as_strided(input, size, stride, storage_offset=None):
@@ -367,10 +423,13 @@ def _checked_as_strided(input, size, stride, storage_offset=None):
     needed = made._layout.extent() if made.numel() else 0
     available = input._storage.nbytes() // input.dtype.itemsize
     if needed > available:
-        raise RuntimeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset "
-                           f"{made.storage_offset()}, and itemsize {input.element_size()} requiring a storage size "
-                           f"of {needed * input.element_size()} are out of bounds for storage of size "
-                           f"{available * input.element_size()}")
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset "
+            f"{made.storage_offset()}, and itemsize {input.element_size()} requiring a storage "
+            "size "
+            f"of {needed * input.element_size()} are out of bounds for storage of size "
+            f"{available * input.element_size()}"
+        )
     return made
 
 
@@ -408,8 +467,11 @@ def diagonal(input: Layout, offset=0, dim1=0, dim2=1) -> Layout:
     if count:
         start += offset * input.stride[dim2] if offset >= 0 else -offset * input.stride[dim1]
     kept = [d for d in range(input.ndim) if d not in (dim1, dim2)]
-    return input.view([*[input.size[d] for d in kept], count],
-                      [*[input.stride[d] for d in kept], input.stride[dim1] + input.stride[dim2]], start)
+    return input.view(
+        [*[input.size[d] for d in kept], count],
+        [*[input.stride[d] for d in kept], input.stride[dim1] + input.stride[dim2]],
+        start,
+    )
 
 
 def _pieces(input, lengths, dim):
@@ -430,14 +492,20 @@ def _split(input: Layout, split_size_or_sections, dim=0) -> list:
     if isinstance(split_size_or_sections, (list, tuple)):
         lengths = [operator.index(k) for k in split_size_or_sections]
         if sum(lengths) != n or any(k < 0 for k in lengths):
-            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
-                               f"dimension {dim}), but got split_sizes={lengths}")
+            raise RuntimeError(
+                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size "
+                "at "
+                f"dimension {dim}), but got split_sizes={lengths}"
+            )
     else:
         step = operator.index(split_size_or_sections)
         if step < 0 or (step == 0 and n):
-            raise RuntimeError(f"split expects split_size be non-negative, but got split_size={step}"
-                               if step < 0 else "split_size can only be 0 if dimension size is 0, but got "
-                               f"dimension size of {n}")
+            raise RuntimeError(
+                f"split expects split_size be non-negative, but got split_size={step}"
+                if step < 0
+                else "split_size can only be 0 if dimension size is 0, but got "
+                f"dimension size of {n}"
+            )
         lengths = [min(step, n - at) for at in range(0, n, step)] if n else [0]
     return _pieces(input, lengths, dim)
 
@@ -469,7 +537,9 @@ def chunk(input, chunks, dim=0):
 def tensor_split(input, indices_or_sections, dim=0):
     """Return the tensor in pieces that are nearly equal, or cut before the given indices."""
     if not input.ndim:
-        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+        raise RuntimeError(
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
+        )
     dim = errors.wrap_dim(dim, input.ndim)
     n = input.shape[dim]
     if isinstance(indices_or_sections, Tensor):
@@ -490,21 +560,30 @@ def tensor_split(input, indices_or_sections, dim=0):
 def _directional(name, dim, least):
     def cut(input, indices_or_sections):
         if input.ndim < least:
-            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s'[:least > 1]}, "
-                               f"but got a tensor with {input.ndim} dimensions!")
+            raise RuntimeError(
+                f"torch.{name} requires a tensor with at least {least} "
+                f"dimension{'s'[: least > 1]}, "
+                f"but got a tensor with {input.ndim} dimensions!"
+            )
         axis = 0 if name == "hsplit" and input.ndim == 1 else dim
         if isinstance(indices_or_sections, int) and (
                 indices_or_sections <= 0 or input.shape[axis] % indices_or_sections):
-            raise RuntimeError(f"torch.{name} attempted to split along dimension {axis}, but the size of the "
-                               f"dimension {input.shape[axis]} is not divisible by the split_size "
-                               f"{indices_or_sections}!")
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {axis}, but the size of the "
+                f"dimension {input.shape[axis]} is not divisible by the split_size "
+                f"{indices_or_sections}!"
+            )
         return tensor_split(input, indices_or_sections, axis)
     cut.__name__ = cut.__qualname__ = name
     cut.__doc__ = f"Return the tensor in pieces along dimension {dim}."
     return composite(cut)
 
 
-hsplit, vsplit, dsplit = _directional("hsplit", 1, 1), _directional("vsplit", 0, 2), _directional("dsplit", 2, 3)
+hsplit, vsplit, dsplit = (
+    _directional("hsplit", 1, 1),
+    _directional("vsplit", 0, 2),
+    _directional("dsplit", 2, 3),
+)
 
 
 @view(many=True)
@@ -513,8 +592,14 @@ def unbind(input: Layout, dim=0) -> list:
     if not input.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     dim = errors.wrap_dim(dim, input.ndim)
-    size, stride = [*input.size[:dim], *input.size[dim + 1:]], [*input.stride[:dim], *input.stride[dim + 1:]]
-    return [input.view(size, stride, input.offset + i * input.stride[dim]) for i in range(input.size[dim])]
+    size, stride = (
+        [*input.size[:dim], *input.size[dim + 1 :]],
+        [*input.stride[:dim], *input.stride[dim + 1 :]],
+    )
+    return [
+        input.view(size, stride, input.offset + i * input.stride[dim])
+        for i in range(input.size[dim])
+    ]
 
 
 @composite
@@ -542,8 +627,10 @@ def unflatten(input, dim, sizes):
     try:
         inner = infer_size(sizes, input.shape[dim])
     except RuntimeError:
-        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} "
-                           f"({input.shape[dim]}) in the input tensor") from None
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} "
+            f"({input.shape[dim]}) in the input tensor"
+        ) from None
     shape = tuple(input.shape)
     return _view(input, (*shape[:dim], *inner, *shape[dim + 1:]))
 
@@ -654,8 +741,11 @@ def view_as_complex(input):
         from .._core.dtype import TO_COMPLEX, check_supported
         if own.dtype in TO_COMPLEX and not own.dtype.is_complex:
             check_supported(TO_COMPLEX[own.dtype])
-        raise RuntimeError("view_as_complex is only supported for half, float and double tensors, but got a tensor "
-                           f"of scalar type: {own.dtype.name}")
+        raise RuntimeError(
+            "view_as_complex is only supported for half, float and double tensors, but got a "
+            "tensor "
+            f"of scalar type: {own.dtype.name}"
+        )
     if not own.ndim:
         raise RuntimeError("Input tensor must have one or more dimensions")
     if own.size[-1] != 2:
@@ -666,7 +756,9 @@ def view_as_complex(input):
         raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
     if own.offset % 2:
         raise RuntimeError("Tensor must have a storage_offset divisible by 2")
-    target = own.with_dtype(complex64).view(own.size[:-1], [step // 2 for step in own.stride[:-1]], own.offset // 2)
+    target = own.with_dtype(complex64).view(
+        own.size[:-1], [step // 2 for step in own.stride[:-1]], own.offset // 2
+    )
     return _pair_view(input, target, ViewAsComplexBackward0)
 
 
@@ -720,10 +812,17 @@ def resolve_neg(input):
 def _transposed(self):
     if self.ndim not in (0, 2):
         import warnings
-        warnings.warn("The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and "
-                      "it will throw an error in a future release. Consider `x.mT` to transpose batches of matrices "
-                      "or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
-                      UserWarning, stacklevel=2)
+
+        warnings.warn(
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
+            "deprecated and "
+            "it will throw an error in a future release. Consider `x.mT` to transpose batches of "
+            "matrices "
+            "or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a "
+            "tensor.",
+            UserWarning,
+            stacklevel=2,
+        )
     return permute(self, tuple(range(self.ndim - 1, -1, -1)))
 
 
@@ -744,8 +843,10 @@ def _adjoint(self):
 def adjoint(input):
     """Return matrices transposed and conjugated."""
     if input.ndim < 2:
-        raise RuntimeError(f"tensor.adjoint() is only supported on matrices or batches of matrices. Got "
-                           f"{input.ndim}-D tensor.")
+        raise RuntimeError(
+            f"tensor.adjoint() is only supported on matrices or batches of matrices. Got "
+            f"{input.ndim}-D tensor."
+        )
     return conj(transpose(input, -2, -1))
 
 
@@ -767,12 +868,22 @@ for _name, _property in PROPERTIES.items():
     setattr(Tensor, _name, _property)
 
 swapaxes = swapdims = transpose
-FUNCTIONS = {f.__name__: f for f in (
-    reshape, broadcast_to, broadcast_tensors, broadcast_shapes, permute, transpose, t, movedim, unsqueeze,
-    squeeze, narrow, select, unfold, diagonal, split, split_with_sizes, chunk, tensor_split, hsplit, vsplit, dsplit,
-    unbind, flatten, unflatten, ravel, atleast_1d, atleast_2d, atleast_3d, view_as_real, view_as_complex, real, imag,
-    conj, conj_physical, resolve_conj, resolve_neg, adjoint)}
-FUNCTIONS |= {"as_strided": _checked_as_strided, "swapaxes": transpose, "swapdims": transpose, "moveaxis": movedim}
+FUNCTIONS = {
+    f.__name__: f
+    for f in (
+        reshape, broadcast_to, broadcast_tensors, broadcast_shapes, permute, transpose, t,
+        movedim, unsqueeze, squeeze, narrow, select, unfold, diagonal, split, split_with_sizes,
+        chunk, tensor_split, hsplit, vsplit, dsplit, unbind, flatten, unflatten, ravel,
+        atleast_1d, atleast_2d, atleast_3d, view_as_real, view_as_complex, real, imag, conj,
+        conj_physical, resolve_conj, resolve_neg, adjoint,
+    )  # fmt: skip
+}
+FUNCTIONS |= {
+    "as_strided": _checked_as_strided,
+    "swapaxes": transpose,
+    "swapdims": transpose,
+    "moveaxis": movedim,
+}
 FUNCTIONS.pop("unfold")
 METHODS = {k: f for k, f in FUNCTIONS.items() if k not in (
     "broadcast_tensors", "broadcast_shapes", "real", "imag", "view_as_complex", "view_as_real")

@@ -118,7 +118,9 @@ def kthvalue(input: mx.array, k, dim=-1, keepdim=False) -> mx.array:
 
 
 def _entry(input, dim, position, keepdim):
-    """Return the element at `position` (a number, or an array for each slice) of the order along `dim`."""
+    """Return the element at `position` (a number, or an array for each slice) of the order along
+    `dim`.
+    """
     if not input.size:
         shape = [1 if d == dim else m for d, m in enumerate(input.shape)]
         shape = shape if keepdim else [m for d, m in enumerate(input.shape) if d != dim]
@@ -172,7 +174,8 @@ def _medians(name, returns, skip_nan):
         return made(input.reshape(-1), 0).values
     median.__name__ = median.__qualname__ = name
     median.__doc__ = (
-        f"The {'median without NaNs' if skip_nan else 'median'}, of all elements or (with positions) along "
+        f"The {'median without NaNs' if skip_nan else 'median'}, of all elements or (with "
+        "positions) along "
         "`dim`; the lower one of two."
     )
     return composite(median)
@@ -250,7 +253,8 @@ def _quantile(name, input, q, dim, keepdim, interpolation, skip_nan):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
         raise RuntimeError(
-            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, "
+            "but got "
             f"{interpolation}"
         )
     if dim is None:
@@ -355,12 +359,14 @@ def searchsorted(
         )
     if side == "left" and right:
         raise RuntimeError(
-            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right "
+            "torch.searchsorted(): side and right can't be set to opposites, got side of left "
+            "while right "
             "was True"
         )
     if sorted_sequence.ndim == 0:
         raise RuntimeError(
-            "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension"
+            "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 "
+            "dimension"
         )
     number = not isinstance(input, Tensor)
     values = sorted_sequence.new_full((), input) if number else input
@@ -368,21 +374,25 @@ def searchsorted(
         values = sorted_sequence.float().new_full((), input)
     if not number and values.dtype is not sorted_sequence.dtype:
         raise RuntimeError(
-            "torch.searchsorted(): input value tensor and boundaries tensor should have same dtype, but got "
-            f"boundaries tensor dtype {SCALAR_TYPE_NAME[sorted_sequence.dtype]} and input value tensor "
+            "torch.searchsorted(): input value tensor and boundaries tensor should have same "
+            "dtype, but got "
+            f"boundaries tensor dtype {SCALAR_TYPE_NAME[sorted_sequence.dtype]} and input value "
+            "tensor "
             f"dtype {SCALAR_TYPE_NAME[values.dtype]}"
         )
     if sorted_sequence.ndim > 1 and (values.ndim != sorted_sequence.ndim
                                      or values.shape[:-1] != sorted_sequence.shape[:-1]):
         raise RuntimeError(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+            "dimensions of "
             f"boundaries tensor and input value tensor must match, but we got boundaries tensor "
             f"{list(sorted_sequence.shape)} and input value tensor {list(values.shape)}"
         )
     if sorter is not None:
         if sorter.shape != sorted_sequence.shape:
             raise RuntimeError(
-                "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor "
+                "torch.searchsorted(): boundary and sorter must have the same size, but got "
+                "boundary tensor "
                 f"{list(sorted_sequence.shape)}and got sorter tensor {list(sorter.shape)}"
             )
         if sorter.dtype is not int64:
@@ -397,8 +407,10 @@ def searchsorted(
         from .operation import write_out
         if out.dtype is not made.dtype:
             raise RuntimeError(
-                "torch.searchsorted(): output tensor's dtype is wrong, it can only be Int(int32) or Long"
-                "(int64) depending on whether out_int32 flag is True, but we got output tensor's dtype "
+                "torch.searchsorted(): output tensor's dtype is wrong, it can only be Int(int32) "
+                "or Long"
+                "(int64) depending on whether out_int32 flag is True, but we got output tensor's "
+                "dtype "
                 f"{SCALAR_TYPE_NAME[out.dtype]} and out_int32 flag is {out_int32}"
             )
         return write_out(out, made)
@@ -456,7 +468,9 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
 
 @composite
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The different elements (or slices of `dim`) in order; also where each went, and how many of each."""
+    """The different elements (or slices of `dim`) in order; also where each went, and how many of
+    each.
+    """
     host = _host(input)
     values, inverse, counts = np.unique(
         host, return_inverse=True, return_counts=True, axis=dim, equal_nan=False

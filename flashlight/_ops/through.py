@@ -13,7 +13,9 @@ from .kinds import primitive
 
 
 def _within(source: Layout, target: Layout):
-    """Return (shape of a buffer for `source`, its layout, `target`) with offsets relative to the buffer."""
+    """Return (shape of a buffer for `source`, its layout, `target`) with offsets relative to the
+    buffer.
+    """
     if source.contiguous:
         low = source.offset
         shape = tuple(source.size)
@@ -67,13 +69,15 @@ def _may_overlap(shape, own):
 
 
 def _shared(input, shape, own):
-    """Return how many elements of the base, of layout `own`, each element of the buffer stands for."""
+    """Return how many elements of the base, of layout `own`, each element of the buffer stands for.
+    """
     return mx.maximum(_added(mx.ones(tuple(own.size), input.dtype), shape, own), 1)
 
 
 @primitive
 def view_read(input: mx.array, source: Layout, target: Layout) -> mx.array:
-    """Return what a view `target` of a base `source` shows of `input`, which has the base's size."""
+    """Return what a view `target` of a base `source` shows of `input`, which has the base's size.
+    """
     shape, own, seen = _within(source, target)
     if _may_overlap(shape, own):
         return recipe(shape, seen).read(_added(input, shape, own) / _shared(input, shape, own))
@@ -110,7 +114,8 @@ view_clear.gradients(input=lambda grad, source, target: view_clear(grad, source,
 
 
 def private(input: Tensor) -> Tensor:
-    """Return a tensor of the same value in a storage of its own; free, since arrays never change."""
+    """Return a tensor of the same value in a storage of its own; free, since arrays never change.
+    """
     layout = input._layout
     compact = layout if layout.contiguous and layout.offset == 0 else contiguous(
         layout.size, layout.dtype, layout.device)

@@ -83,7 +83,8 @@ def backward(
     grad_variables=None,
     inputs=None,
 ):
-    """Add to `grad` of the leaves (or of `inputs`) the gradients of `tensors`, as `torch.autograd.backward`.
+    """Add to `grad` of the leaves (or of `inputs`) the gradients of `tensors`, as
+    `torch.autograd.backward`.
 
     Raises RuntimeError for tensors without history, or of several elements without `grad_tensors`.
     """

@@ -20,7 +20,8 @@ observers.trace = staticmethod(_trace)
 
 
 class set_detect_anomaly:
-    """Switch anomaly mode on or off: at once when called, until the end of the block in a `with`."""
+    """Switch anomaly mode on or off: at once when called, until the end of the block in a `with`.
+    """
 
     def __init__(self, mode: bool, check_nan: bool = True):
         self._previous = bool(observers.anomaly), _checks_nan[0]
@@ -39,7 +40,8 @@ class detect_anomaly:
     def __init__(self, check_nan: bool = True):
         self._check_nan = check_nan
         warnings.warn(
-            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be "
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should "
+            "only be "
             "enabled for debugging.",
             stacklevel=2,
         )

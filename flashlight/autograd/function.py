@@ -25,7 +25,8 @@ class FunctionCtx:
         for position, tensor in enumerate(tensors):
             if tensor is not None and not isinstance(tensor, Tensor):
                 raise TypeError(
-                    f"save_for_backward can only save variables, but argument {position} is of type "
+                    f"save_for_backward can only save variables, but argument {position} is of "
+                    "type "
                     f"{type(tensor).__name__}"
                 )
         self.to_save = tensors
@@ -120,7 +121,8 @@ class _FunctionMeta(type):
 
 
 class Function(FunctionCtx, metaclass=_FunctionMeta):
-    """Subclass with static `forward(ctx, …)` (or `forward(…)` and `setup_context`) and `backward(ctx, *grads)`.
+    """Subclass with static `forward(ctx, …)` (or `forward(…)` and `setup_context`) and
+    `backward(ctx, *grads)`.
 
     Call it by `apply`. See https://pytorch.org/docs/stable/notes/extending.html.
     """
@@ -131,8 +133,10 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
         import warnings
 
         warnings.warn(
-            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so "
-            "you should invoke them on the class itself. Instantiating an autograd function will raise an "
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all "
+            "static, so "
+            "you should invoke them on the class itself. Instantiating an autograd function will "
+            "raise an "
             "error in a future version of PyTorch.",
             DeprecationWarning,
             stacklevel=2,
@@ -140,7 +144,8 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
 
     def __call__(self, *args, **kwargs):
         raise RuntimeError(
-            "Legacy autograd function with non-static forward method is deprecated. Please use new-style "
+            "Legacy autograd function with non-static forward method is deprecated. Please use "
+            "new-style "
             "autograd function with static forward method."
         )
 
@@ -263,7 +268,9 @@ class NestedIOFunction(Function):
 
 
 def once_differentiable(backward):
-    """Decorate `backward`: it runs without being recorded, and its result cannot be differentiated again."""
+    """Decorate `backward`: it runs without being recorded, and its result cannot be differentiated
+    again.
+    """
 
     @functools.wraps(backward)
     def wrapper(ctx, *grads):

@@ -16,7 +16,9 @@ __all__ = ["GradientEdge", "Node", "allow_mutation_on_saved_tensors", "disable_s
 
 
 class saved_tensors_hooks:
-    """Inside, `pack_hook(tensor)` says what is saved for backward, `unpack_hook` makes the tensor of it."""
+    """Inside, `pack_hook(tensor)` says what is saved for backward, `unpack_hook` makes the tensor
+    of it.
+    """
 
     def __init__(self, pack_hook, unpack_hook):
         self.pack_hook = pack_hook
@@ -37,7 +39,9 @@ class saved_tensors_hooks:
 
 
 class save_on_cpu(saved_tensors_hooks):
-    """Inside, what is saved for backward is kept on the CPU; with unified memory that moves nothing."""
+    """Inside, what is saved for backward is kept on the CPU; with unified memory that moves
+    nothing.
+    """
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda"):
         super().__init__(
@@ -75,7 +79,8 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     edge = edge_of(tensor)
     if edge is None:
         raise RuntimeError(
-            "It is not possible to get the gradient edge for a Tensor that does not require gradients"
+            "It is not possible to get the gradient edge for a Tensor that does not require "
+            "gradients"
         )
     return GradientEdge(edge)
 

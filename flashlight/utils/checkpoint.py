@@ -25,24 +25,12 @@ from flashlight.utils._selective_checkpoint import (
 )
 
 __all__ = [
-    "checkpoint",
-    "checkpoint_sequential",
-    "CheckpointError",
-    "CheckpointFunction",
-    "check_backward_validity",
-    "detach_variable",
-    "get_device_states",
-    "set_device_states",
-    "noop_context_fn",
-    "set_checkpoint_early_stop",
-    "DefaultDeviceType",
-    "set_checkpoint_debug_enabled",
-    "CheckpointPolicy",
-    "SelectiveCheckpointContext",
-    "create_selective_checkpoint_contexts",
-    "SAC_IGNORED_OPS",
-    "GraphExecGroup",
-]
+    "checkpoint", "checkpoint_sequential", "CheckpointError", "CheckpointFunction",
+    "check_backward_validity", "detach_variable", "get_device_states", "set_device_states",
+    "noop_context_fn", "set_checkpoint_early_stop", "DefaultDeviceType",
+    "set_checkpoint_debug_enabled", "CheckpointPolicy", "SelectiveCheckpointContext",
+    "create_selective_checkpoint_contexts", "SAC_IGNORED_OPS", "GraphExecGroup",
+]  # fmt: skip
 
 _DEFAULT_DETERMINISM_MODE = "default"
 _METADATA: dict[str, Callable[[torch.Tensor], Any]] = {
@@ -79,12 +67,14 @@ def set_checkpoint_debug_enabled(enabled: bool | None) -> contextlib.AbstractCon
 
 
 def set_checkpoint_early_stop(enable: bool) -> contextlib.AbstractContextManager:
-    """Return a context in which recomputation stops once backward has what it needs, or does not."""
+    """Return a context in which recomputation stops once backward has what it needs, or does not.
+    """
     return _setting("early_stop", enable)
 
 
 def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return tensors detached, needing grad as before. Raises RuntimeError for other than a tuple."""
+    """Return tensors detached, needing grad as before. Raises RuntimeError for other than a tuple.
+    """
     if not isinstance(inputs, tuple):
         raise RuntimeError(
             "Only tuple of tensors is supported. Got Unsupported input type: "

@@ -76,7 +76,10 @@ def test_values_and_gradients(equation, shapes, dtype):
 def test_sublists():
     (a, ta), (b, tb) = _both((2, 3), grad=False), _both((3, 4), grad=False)
     for made, wanted in [
-        (flashlight.einsum(a, [0, 1], b, [1, 2], [2, 0]), torch.einsum(ta, [0, 1], tb, [1, 2], [2, 0])),
+        (
+            flashlight.einsum(a, [0, 1], b, [1, 2], [2, 0]),
+            torch.einsum(ta, [0, 1], tb, [1, 2], [2, 0]),
+        ),
         (flashlight.einsum(a, [7, 3], b, [3, 30]), torch.einsum(ta, [7, 3], tb, [3, 30])),
         (flashlight.einsum(a, [..., 1], [1, ...]), torch.einsum(ta, [..., 1], [1, ...])),
         (flashlight.einsum("ij,jk", [a, b]), torch.einsum("ij,jk", [ta, tb])),
