@@ -320,8 +320,9 @@ def _permutation(pivots: mx.array, rows) -> mx.array:
     """The permutation matrix of LAPACK's row exchanges."""
     host = to_numpy(pivots, "lu_unpack").astype(np.int64) - 1
     batch = host.shape[:-1]
-    order = np.broadcast_to(np.arange(rows), (*batch, rows)).copy().reshape(-1, rows)
-    for row, exchanges in zip(order, host.reshape(-1, host.shape[-1]) if host.size else ()):
+    count = int(np.prod(batch))
+    order = np.broadcast_to(np.arange(rows), (*batch, rows)).copy().reshape(count, rows)
+    for row, exchanges in zip(order, host.reshape(count, host.shape[-1])):
         for k, at in enumerate(exchanges):
             row[k], row[at] = row[at], row[k]
     matrix = np.zeros((order.shape[0], rows, rows), np.float32)
@@ -358,7 +359,12 @@ def _eye(like, rows, columns):
 def torch_lu(A, pivot=True, get_infos=False):
     """LU packed and pivots, as `torch.lu` (and an error code with `get_infos`)."""
     LU, pivots, info = _lu_factor_ex(A, pivot)
-    return LuFactorEx(LU, pivots, info) if get_infos else LuFactor(LU, pivots)
+    return LuFactorEx(LU, pivots, info) if get_infos else (LU, pivots)
+
+
+def lu_method(self, pivot=True, get_infos=False):
+    """LU packed and pivots (and an error code with `get_infos`)."""
+    return tuple(torch_lu(self, pivot, get_infos))
 
 
 # ----- QR -----

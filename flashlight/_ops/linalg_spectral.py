@@ -39,15 +39,19 @@ def _eigh(A: mx.array, UPLO) -> mx.array:
     return from_numpy(values), from_numpy(vectors)
 
 
+def _skew(matrix):
+    return matrix - adjoint(matrix)
+
+
 def _eigh_rule(grads, eigenvalues, eigenvectors):
-    """gA = V [diag(gL) + (Vᴴ gV) / (λ_j - λ_i)] Vᴴ (Giles, 2008)."""
+    """gA = V [diag(gL) + skew(Vᴴ gV) / 2(λ_j - λ_i)] Vᴴ (Giles, 2008), made Hermitian."""
     gL, gV = grads
     V = eigenvectors
     if gL is None and gV is None:
         return None
     if gV is None:
         return matmul(V * gL.to(V.dtype).unsqueeze(-2), adjoint(V))
-    inner = matmul(adjoint(V), gV) / _differences(eigenvalues).to(V.dtype)
+    inner = 0.5 * _skew(matmul(adjoint(V), gV)) / _differences(eigenvalues).to(V.dtype)
     inner = inner - inner.diagonal(0, -2, -1).diag_embed()
     if gL is not None:
         inner = inner + gL.to(V.dtype).diag_embed()
@@ -168,10 +172,6 @@ def _svd(A: mx.array, full_matrices, compute_uv) -> mx.array:
         return mx.zeros((0,), A.dtype), from_numpy(values), mx.zeros((0,), A.dtype)
     U, S, Vh = np.linalg.svd(host, full_matrices)
     return from_numpy(U), from_numpy(S), from_numpy(Vh)
-
-
-def _skew(matrix):
-    return matrix - adjoint(matrix)
 
 
 def _svd_rule(grads, U, S, Vh):
