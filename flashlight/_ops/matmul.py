@@ -7,7 +7,7 @@ import math
 import mlx.core as mx
 
 from .._core.device import NATIVE
-from .._core.dtype import FROM_MLX, SCALAR_TYPE_NAME
+from .._core.dtype import FROM_MLX, SCALAR_TYPE_NAME, bfloat16, float16, float32
 from .._core.errors import broadcast_shapes
 from .._core.tensor import Tensor
 from .kinds import composite, primitive
@@ -291,6 +291,10 @@ def _adder(name, multiply, names, text):
                 "and "
                 f"{SCALAR_TYPE_NAME[right.dtype]}"
             )
+        if input.dtype in (float16, bfloat16) and input.device.type == "cpu":
+            # PyTorch rounds once; the product goes through float32 here in any case.
+            wide = [tensor.to(float32) for tensor in (input, left, right)]
+            return _blend(wide[0], multiply(*wide[1:]), beta, alpha).to(input.dtype)
         return _blend(input, multiply(left, right), beta, alpha)
     add_product.__name__ = add_product.__qualname__ = name
     add_product.__doc__ = text
