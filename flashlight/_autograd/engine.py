@@ -134,8 +134,8 @@ def conform(grad: Tensor, expected, node: Node) -> Tensor:
         if grad._layout.ndim < ndim or any(m != n and n != 1 for m, n in zip(tail, expected.size)):
             raise RuntimeError(
                 f"Function {node.name()} returned an invalid gradient - got "
-                f"{list(grad._layout.size)} "
-                f"but expected shape compatible with {list(expected.size)}"
+                f"{list(grad._layout.size)} but expected shape compatible with "
+                f"{list(expected.size)}"
             )
         grad = grad.sum_to_size(expected.size)
     if grad._layout.dtype is not expected.dtype:

@@ -65,10 +65,9 @@ def renew(tensor: Tensor) -> Node:
     if tensor._meta.creation == "multi":
         raise RuntimeError(
             "Output of a function that returns multiple views is a view and its base or another "
-            "view of its base has "
-            "been modified inplace. Such functions do not allow the output views to be modified "
-            "inplace. You should "
-            "replace the inplace operation by an out-of-place one."
+            "view of its base has been modified inplace. Such functions do not allow the output "
+            "views to be modified inplace. You should replace the inplace operation by an "
+            "out-of-place one."
         )
     tensor._node = VIEW_NODE[0](base, tensor)
     tensor._index = 0
@@ -130,24 +129,17 @@ def check_inplace(tensor: Tensor) -> None:
         if meta.creation == "multi":
             raise RuntimeError(
                 f"Output {tensor._index} of {node.name()} is a view and is being modified "
-                "inplace. This "
-                "view is the output of a function that returns multiple views. Such functions do "
-                "not "
-                "allow the output views to be modified inplace. You should replace the inplace "
-                "operation "
-                "by an out-of-place one."
+                "inplace. This view is the output of a function that returns multiple views. "
+                "Such functions do not allow the output views to be modified inplace. You should "
+                "replace the inplace operation by an out-of-place one."
             )
         if meta.creation == "no_grad":
             raise RuntimeError(
                 "A view was created in no_grad mode and is being modified inplace with grad mode "
-                "enabled. "
-                "Given that this use case is ambiguous and error-prone, it is forbidden. You can "
-                "clarify "
-                "your code by moving both the view and the inplace either both inside the "
-                "no_grad block "
-                "(if you don't want the inplace to be tracked) or both outside (if you want the "
-                "inplace "
-                "to be tracked)."
+                "enabled. Given that this use case is ambiguous and error-prone, it is "
+                "forbidden. You can clarify your code by moving both the view and the inplace "
+                "either both inside the no_grad block (if you don't want the inplace to be "
+                "tracked) or both outside (if you want the inplace to be tracked)."
             )
 
 
@@ -241,14 +233,10 @@ def _get_grad(self):
             import warnings
             warnings.warn(
                 "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. "
-                "Its .grad "
-                "attribute won't be populated during autograd.backward(). If you indeed want the "
-                ".grad "
-                "field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf "
-                "Tensor. "
-                "If you access the non-leaf Tensor by mistake, make sure you access the leaf "
-                "Tensor "
-                "instead.",
+                "Its .grad attribute won't be populated during autograd.backward(). If you "
+                "indeed want the .grad field to be populated for a non-leaf Tensor, use "
+                ".retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by "
+                "mistake, make sure you access the leaf Tensor instead.",
                 UserWarning,
                 stacklevel=3,
             )

@@ -44,14 +44,10 @@ class Node:
         if self.saved is FREED:
             raise RuntimeError(
                 "Trying to backward through the graph a second time (or directly access saved "
-                "tensors "
-                "after they have already been freed). Saved intermediate values of the graph are "
-                "freed "
-                "when you call .backward() or autograd.grad(). Specify retain_graph=True if you "
-                "need to "
-                "backward through the graph a second time or if you need to access saved tensors "
-                "after "
-                "calling backward."
+                "tensors after they have already been freed). Saved intermediate values of the "
+                "graph are freed when you call .backward() or autograd.grad(). Specify "
+                "retain_graph=True if you need to backward through the graph a second time or if "
+                "you need to access saved tensors after calling backward."
             )
 
     def name(self) -> str:
@@ -172,13 +168,11 @@ class Saved:
         if storage.version != self.version:
             raise RuntimeError(
                 "one of the variables needed for gradient computation has been modified by an "
-                "inplace "
-                f"operation: [torch.{_legacy_name(layout)} {list(layout.size)}]"
-                f"{', which is output ' + str(self.index) + ' of ' + self.node.name() + ',' if self.node else ''}"
-                f" is at version {storage.version}; expected version {self.version} instead. Hint: "
+                f"inplace operation: [torch.{_legacy_name(layout)} "
+                f"{list(layout.size)}]{', which is output ' + str(self.index) + ' of ' + self.node.name() + ',' if self.node else ''} "
+                f"is at version {storage.version}; expected version {self.version} instead. Hint: "
                 "enable anomaly detection to find the operation that failed to compute its "
-                "gradient, "
-                "with torch.autograd.set_detect_anomaly(True)."
+                "gradient, with torch.autograd.set_detect_anomaly(True)."
             )
         tensor = new(Tensor)
         if storage.layout is layout and storage.array is self.array:

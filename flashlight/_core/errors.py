@@ -43,8 +43,7 @@ def broadcast_shapes(*shapes) -> tuple[int, ...]:
                 if result[axis] != 1:
                     raise RuntimeError(
                         f"The size of tensor a ({result[axis]}) must match the size of tensor b "
-                        f"({n}) "
-                        f"at non-singleton dimension {ndim + axis}"
+                        f"({n}) at non-singleton dimension {ndim + axis}"
                     )
                 result[axis] = n
     return tuple(result)

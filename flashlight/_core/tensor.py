@@ -248,10 +248,8 @@ def from_host(array: np.ndarray) -> Tensor:
             )
         raise TypeError(
             f"can't convert np.ndarray of type {array.dtype}. The only supported types are: "
-            "float64, "
-            "float32, float16, complex64, int64, int32, int16, int8, uint64, uint32, uint16, "
-            "uint8, "
-            "and bool."
+            "float64, float32, float16, complex64, int64, int32, int16, int8, uint64, uint32, "
+            "uint16, uint8, and bool."
         )
     check_supported(found)
     if any(step < 0 for step in array.strides):

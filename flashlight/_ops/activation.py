@@ -405,8 +405,7 @@ _log_softmax.gradients(input=lambda grad, result, dim: grad - exp(result) * sum(
 def _implicit_dim(name, ndim, stacklevel):
     warnings.warn(
         f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
-        "dim=X as an "
-        "argument.",
+        "dim=X as an argument.",
         stacklevel=stacklevel,
     )
     return 0 if ndim in (0, 1, 3) else 1

@@ -309,9 +309,8 @@ def _numpy_dtype(array):
     if found is None:
         raise TypeError(
             f"can't convert np.ndarray of type {array.dtype}. The only supported types are: "
-            "float64, float32, "
-            "float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, "
-            "uint8, and bool."
+            "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, "
+            "uint64, uint32, uint16, uint8, and bool."
         )
     return found
 
@@ -499,10 +498,10 @@ def from_numpy(ndarray) -> Tensor:
 
         warnings.warn(
             "The given NumPy array is not writable, and PyTorch does not support non-writable "
-            "tensors. This means writing to this tensor will result in undefined behavior. You may "
-            "want to copy the array to protect its data or make it writable before converting it "
-            "to "
-            "a tensor. This type of warning will be suppressed for the rest of this program.",
+            "tensors. This means writing to this tensor will result in undefined behavior. You "
+            "may want to copy the array to protect its data or make it writable before "
+            "converting it to a tensor. This type of warning will be suppressed for the rest of "
+            "this program.",
             UserWarning,
             stacklevel=2,
         )

@@ -15,10 +15,8 @@ def _check_indices(name, index, size):
     if FROM_MLX[index.dtype] not in (int64, int32):
         raise RuntimeError(
             "Expected tensor for argument #1 'indices' to have one of the following scalar "
-            "types: Long, "
-            f"Int; but got torch.{SCALAR_TYPE_NAME[FROM_MLX[index.dtype]]}Tensor instead (while "
-            "checking "
-            f"arguments for {name})"
+            f"types: Long, Int; but got torch.{SCALAR_TYPE_NAME[FROM_MLX[index.dtype]]}Tensor "
+            f"instead (while checking arguments for {name})"
         )
     if index.size and not is_traced(index):
         low, high = int(mx.min(index).item()), int(mx.max(index).item())
@@ -120,8 +118,7 @@ def embedding_bag(
     if per_sample_weights is not None and input.shape != per_sample_weights.shape:
         raise ValueError(
             f"embedding_bag: If per_sample_weights ({tuple(per_sample_weights.shape)}) is not "
-            "None, then it "
-            f"must have the same shape as the input ({tuple(input.shape)})"
+            f"None, then it must have the same shape as the input ({tuple(input.shape)})"
         )
     if input.ndim == 2:
         if offsets is not None:
@@ -185,14 +182,12 @@ def _bags(
         if int(offsets[0].item()) != 0:
             raise RuntimeError(
                 "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start "
-                "from "
-                f"position 0. However, got {int(offsets[0].item())}"
+                f"from position 0. However, got {int(offsets[0].item())}"
             )
         if int(offsets[-1].item()) > input.numel():
             raise RuntimeError(
                 f"offsets[-1] can not be greater than input's length({input.numel()}) but got "
-                "offsets[-1] of "
-                f"{int(offsets[-1].item())}"
+                f"offsets[-1] of {int(offsets[-1].item())}"
             )
     bags = offsets.numel()
     positions = wrap(mx.arange(input.numel()), input.device)

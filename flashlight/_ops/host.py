@@ -51,8 +51,7 @@ def check_matrix(name: str, tensor, square: bool = False, letter: str = "A") -> 
     if square and tensor.shape[-1] != tensor.shape[-2]:
         raise RuntimeError(
             f"{name}: {letter} must be batches of square matrices, but they are "
-            f"{tensor.shape[-2]} by "
-            f"{tensor.shape[-1]} matrices"
+            f"{tensor.shape[-2]} by {tensor.shape[-1]} matrices"
         )
 
 

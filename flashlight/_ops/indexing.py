@@ -184,8 +184,7 @@ def expand_masks(size, tensors: dict) -> dict:
             if n != size[dim + axis]:
                 raise IndexError(
                     f"The shape of the mask {list(tensor.shape)} at index {axis} does not match "
-                    "the shape "
-                    f"of the indexed tensor {list(size)} at index {dim + axis}"
+                    f"the shape of the indexed tensor {list(size)} at index {dim + axis}"
                 )
         for axis, positions in enumerate(true_positions(tensor)):
             made[dim + axis] = positions
@@ -403,8 +402,7 @@ def setitem(self, index, value) -> None:
             if "expand" in str(error) or "must match" in str(error):
                 raise RuntimeError(
                     f"The expanded size of the tensor {list(region.shape)} must match the "
-                    "existing size "
-                    f"{list(value.shape)} at non-singleton dimension"
+                    f"existing size {list(value.shape)} at non-singleton dimension"
                 ) from None
             raise
         return

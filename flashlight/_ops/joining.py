@@ -75,8 +75,7 @@ def cat(tensors, dim=0, *, out=None):
             if n != m and d != dim:
                 raise RuntimeError(
                     f"Sizes of tensors must match except in dimension {dim}. Expected size {n} "
-                    "but got "
-                    f"size {m} for tensor number {position} in the list."
+                    f"but got size {m} for tensor number {position} in the list."
                 )
     joined = _cat([as_dtype(t, kind) for t in kept], dim)
     if out is not None:
@@ -90,8 +89,7 @@ def cat(tensors, dim=0, *, out=None):
         if joined.requires_grad or out.requires_grad:
             raise RuntimeError(
                 "cat(): functions with out=... arguments don't support automatic "
-                "differentiation, but "
-                "one of the arguments requires grad."
+                "differentiation, but one of the arguments requires grad."
             )
         return write_out(out, joined)
     return joined
@@ -109,8 +107,7 @@ def stack(tensors, dim=0, *, out=None):
         if tensor.shape != first.shape:
             raise RuntimeError(
                 f"stack expects each tensor to be equal size, but got {list(first.shape)} at "
-                "entry 0 "
-                f"and {list(tensor.shape)} at entry {position}"
+                f"entry 0 and {list(tensor.shape)} at entry {position}"
             )
     return cat(
         [unsqueeze(tensor, dim) for tensor in tensors], dim, **({} if out is None else {"out": out})
@@ -374,8 +371,7 @@ def block_diag(*tensors):
         if tensor.ndim > 2:
             raise RuntimeError(
                 "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "
-                f"{position} has "
-                f"{tensor.ndim} dimensions"
+                f"{position} has {tensor.ndim} dimensions"
             )
         blocks.append(tensor.reshape(1, -1) if tensor.ndim < 2 else tensor)
     if not blocks:

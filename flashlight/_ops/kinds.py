@@ -460,8 +460,8 @@ def inplace(operation, name=None) -> Any:
         if layout.contiguous is False and layout.overlaps():
             raise RuntimeError(
                 "unsupported operation: more than one element of the written-to tensor refers to "
-                "a single "
-                "memory location. Please clone() the tensor before performing the operation."
+                "a single memory location. Please clone() the tensor before performing the "
+                "operation."
             )
         if recorded and _any_history(self, args, kwargs):
             if self._node is STALE:

@@ -129,8 +129,7 @@ def _norm_dtype(name, input, dtype):
         if promote_types(input.dtype, dtype) is not dtype:
             raise RuntimeError(
                 f"{name}: the dtype of the input ({input.dtype}) should be convertible without "
-                "narrowing to "
-                f"the specified dtype ({dtype})"
+                f"narrowing to the specified dtype ({dtype})"
             )
         return as_dtype(input, dtype)
     return input
@@ -364,8 +363,7 @@ def cond(A, p=None):
     if A.shape[-1] != A.shape[-2]:
         raise RuntimeError(
             f"linalg.cond(ord={p}): A must be batches of square matrices, but they are "
-            f"{A.shape[-2]} by "
-            f"{A.shape[-1]} matrices"
+            f"{A.shape[-2]} by {A.shape[-1]} matrices"
         )
     if A.numel() == 0:
         return real(A.new_zeros(A.shape[:-2]))
@@ -459,8 +457,7 @@ def multi_dot(tensors, *, out=None):
         if a.shape[1] != b.shape[0]:
             raise RuntimeError(
                 f"multi_dot(): tensors {position} and {position + 1} with shapes {list(a.shape)} "
-                "and "
-                f"{list(b.shape)} cannot be multiplied"
+                f"and {list(b.shape)} cannot be multiplied"
             )
     made = _cheapest(chain)
     made = made.squeeze(0) if first else made

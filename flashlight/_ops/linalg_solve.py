@@ -90,8 +90,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False):
     if A.dtype is not B.dtype:
         raise RuntimeError(
             "linalg.solve_triangular: Expected A and B to have the same dtype, but found A of "
-            "type "
-            f"{SCALAR_TYPE_NAME[A.dtype]} and B of type {SCALAR_TYPE_NAME[B.dtype]} instead"
+            f"type {SCALAR_TYPE_NAME[A.dtype]} and B of type {SCALAR_TYPE_NAME[B.dtype]} instead"
         )
     if B.shape[-2 if left else -1] != A.shape[-1]:
         raise RuntimeError(
@@ -175,8 +174,7 @@ def _raise_singular(name, info, text):
 
 _NOT_INVERTIBLE = (
     "The diagonal element {0} is zero, the inversion could not be completed because the input "
-    "matrix is "
-    "singular."
+    "matrix is singular."
 )
 
 
@@ -248,8 +246,7 @@ def _prepare(name, A, B, left):
     if vector and not left:
         raise RuntimeError(
             f"{name}: Vector broadcasting of the left hand side is not supported for left=False. "
-            "In this "
-            "case linalg.solve is equivalent to B / A.squeeze(-1)"
+            "In this case linalg.solve is equivalent to B / A.squeeze(-1)"
         )
     right = B.unsqueeze(-1) if vector else B
     if right.ndim < 2:
@@ -358,8 +355,8 @@ def lstsq(A, B, rcond=None, *, driver=None):
     if A.dtype is not B.dtype:
         raise RuntimeError(
             "torch.linalg.lstsq: Expected input and other to have the same dtype, but got "
-            "input's dtype "
-            f"{SCALAR_TYPE_NAME[A.dtype]} and other's dtype {SCALAR_TYPE_NAME[B.dtype]}"
+            f"input's dtype {SCALAR_TYPE_NAME[A.dtype]} and other's dtype "
+            f"{SCALAR_TYPE_NAME[B.dtype]}"
         )
     if driver is not None and driver not in ("gels", "gelsy", "gelsd", "gelss"):
         raise RuntimeError(
@@ -408,8 +405,7 @@ def tensorinv(A, ind=2):
     if left != right:
         raise RuntimeError(
             "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
-            "prod(self.shape[:ind]), but "
-            f"got {right} != {left}"
+            f"prod(self.shape[:ind]), but got {right} != {left}"
         )
     return reshape(inv(reshape(A, (left, right))), (*columns, *rows))
 

@@ -164,8 +164,7 @@ def _svd(A: mx.array, full_matrices, compute_uv) -> mx.array:
 
         raise LinAlgError(
             "linalg.svd: The algorithm failed to converge because the input matrix contained "
-            "non-finite "
-            "values."
+            "non-finite values."
         )
     if not compute_uv:
         values = np.linalg.svd(host, compute_uv=False)
@@ -230,8 +229,7 @@ def svd(A, full_matrices=True, *, driver=None):
     if driver is not None:
         raise RuntimeError(
             "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with "
-            "cuSOLVER "
-            "backend."
+            "cuSOLVER backend."
         )
     return _svd(A, full_matrices, True)
 
@@ -331,8 +329,7 @@ def lobpcg(
     if count * 3 > A.shape[-1]:
         raise ValueError(
             f"LPBPCG algorithm is not applicable when the number of A rows (={A.shape[-1]}) is "
-            "smaller than 3 "
-            f"x the number of requested eigenpairs (={count})"
+            f"smaller than 3 x the number of requested eigenpairs (={count})"
         )
     if B is not None:
         L = cholesky(B)

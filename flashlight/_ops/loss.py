@@ -50,9 +50,8 @@ def _warn_sizes(name, input, target):
     if input.shape != target.shape:
         warnings.warn(
             f"Using a target size ({target.shape}) that is different to the input size "
-            f"({input.shape}). This "
-            "will likely lead to incorrect results due to broadcasting. Please ensure they have "
-            "the same size.",
+            f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
+            "Please ensure they have the same size.",
             stacklevel=4,
         )
 
@@ -127,11 +126,9 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
         if reduction == "mean":
             warnings.warn(
                 "reduction: 'mean' divides the total loss by both the batch size and the support "
-                "size."
-                "'batchmean' divides only by the batch size, and aligns with the KL div math "
-                "definition."
-                "'mean' will be changed to behave the same as 'batchmean' in the next major "
-                "release.",
+                "size.'batchmean' divides only by the batch size, and aligns with the KL div "
+                "math definition.'mean' will be changed to behave the same as 'batchmean' in the "
+                "next major release.",
                 stacklevel=3,
             )
         kind = reduction_of(reduction, size_average, reduce)
@@ -259,15 +256,14 @@ def nll_loss(
             raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
         raise RuntimeError(
             f"only batches of spatial targets supported ({input.ndim - 1}D tensors) but got "
-            "targets of "
-            f"size: : {list(target.shape)}; expected size {list(input.shape[:1] + input.shape[2:])}"
+            f"targets of size: : {list(target.shape)}; expected size "
+            f"{list(input.shape[:1] + input.shape[2:])}"
         )
     target = _class_target(target, "nll_loss")
     if weight is not None and (weight.ndim != 1 or weight.numel() != input.shape[1]):
         raise RuntimeError(
             f"weight tensor should be defined either for all {input.shape[1]} classes or no "
-            "classes but got "
-            f"weight tensor of shape: {list(weight.shape)}"
+            f"classes but got weight tensor of shape: {list(weight.shape)}"
         )
     if weight is not None and weight.dtype is not input.dtype:
         raise RuntimeError(f"expected scalar type {SCALAR_TYPE_NAME[input.dtype]} but found "
@@ -387,8 +383,7 @@ def binary_cross_entropy(
     if target.shape != input.shape:
         raise ValueError(
             f"Using a target size ({target.shape}) that is different to the input size "
-            f"({input.shape}) is "
-            "deprecated. Please ensure they have the same size."
+            f"({input.shape}) is deprecated. Please ensure they have the same size."
         )
     if target.dtype is not input.dtype:
         raise RuntimeError(
@@ -501,8 +496,7 @@ def margin_ranking_loss(
     if input1.ndim != input2.ndim or input1.ndim != target.ndim:
         raise RuntimeError(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
-            "input1: "
-            f"{input1.shape}, input2: {input2.shape}, target: {target.shape} "
+            f"input1: {input1.shape}, input2: {input2.shape}, target: {target.shape} "
         )
     return finish(clamp(-target * (input1 - input2) + margin, min=0), reduction)
 

@@ -136,10 +136,8 @@ def _refuse(input, other):
     if input.ndim == 1 and other.ndim == 1:
         raise RuntimeError(
             f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src "
-            f"[{other.shape[0]}] to "
-            f"have the same number of elements, but got {input.shape[0]} and {other.shape[0]} "
-            "elements "
-            "respectively"
+            f"[{other.shape[0]}] to have the same number of elements, but got {input.shape[0]} "
+            f"and {other.shape[0]} elements respectively"
         )
     if other.ndim == 1:
         raise RuntimeError(
@@ -288,8 +286,7 @@ def _adder(name, multiply, names, text):
         if input.dtype is not left.dtype and left.dtype is right.dtype:
             raise RuntimeError(
                 f"self and mat2 must have the same dtype, but got {SCALAR_TYPE_NAME[input.dtype]} "
-                "and "
-                f"{SCALAR_TYPE_NAME[right.dtype]}"
+                f"and {SCALAR_TYPE_NAME[right.dtype]}"
             )
         if input.dtype in (float16, bfloat16) and input.device.type == "cpu":
             # PyTorch rounds once; the product goes through float32 here in any case.
@@ -379,8 +376,7 @@ def bilinear(input1, input2, weight, bias=None):
         if tensor.shape[-1] != weight.shape[axis]:
             raise RuntimeError(
                 f"bilinear(): input{position} size does not match weight size: got "
-                f"{tensor.shape[-1]} "
-                f"but expected {weight.shape[axis]}"
+                f"{tensor.shape[-1]} but expected {weight.shape[axis]}"
             )
     if bias is not None and bias.shape[0] != weight.shape[0]:
         raise RuntimeError(
@@ -416,8 +412,7 @@ def tensordot(a, b, dims=2, *, out=None):
         if a.shape[x] != b.shape[y] and 1 not in (a.shape[x], b.shape[y]):
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {a.shape[x]} in dim {x} "
-                "and "
-                f"second has size {b.shape[y]} in dim {y}"
+                f"and second has size {b.shape[y]} in dim {y}"
             )
         if a.shape[x] != b.shape[y]:
             if a.shape[x] == 1:

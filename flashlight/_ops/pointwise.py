@@ -450,11 +450,10 @@ def addcdiv(input: mx.array, tensor1: mx.array, tensor2: mx.array, *, value=1) -
     if FROM_MLX[input.dtype].category < 2:
         raise RuntimeError(
             "Integer division with addcdiv is no longer supported, and in a future  release "
-            "addcdiv "
-            "will perform a true division of tensor1 and tensor2. The historic addcdiv behavior "
-            "can be "
-            "implemented as (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for "
-            "integer inputs and as (input + value * tensor1 / tensor2) for float inputs."
+            "addcdiv will perform a true division of tensor1 and tensor2. The historic addcdiv "
+            "behavior can be implemented as (input + value * torch.trunc(tensor1 / "
+            "tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / "
+            "tensor2) for float inputs."
         )
     ratio = tensor1 / tensor2
     return input + (ratio if value == 1 else mx.array(value, ratio.dtype) * ratio)

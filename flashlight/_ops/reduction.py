@@ -78,8 +78,7 @@ def _mean_dtype(input, dtype):
 
         raise RuntimeError(
             f"mean(): could not infer output dtype. {which} dtype must be either a floating point "
-            "or "
-            f"complex dtype. Got: {SCALAR_TYPE_NAME[kind]}"
+            f"or complex dtype. Got: {SCALAR_TYPE_NAME[kind]}"
         )
 
 
@@ -194,8 +193,7 @@ def _nonempty(name, shape, dim):
         if 0 in shape:
             raise RuntimeError(
                 f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
-                "Specify the "
-                "reduction dim with the 'dim' argument."
+                "Specify the reduction dim with the 'dim' argument."
             )
         return
     for d in reduced(dim, len(shape)):
@@ -244,8 +242,7 @@ def _arg(name, function):
             if input.size == 0:
                 raise IndexError(
                     f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
-                    "Specify "
-                    "the reduction dim with the 'dim' argument."
+                    "Specify the reduction dim with the 'dim' argument."
                 )
             found = function(input.reshape(-1)).astype(mx.int64)
             return found.reshape((1,) * input.ndim) if keepdim else found
@@ -418,8 +415,7 @@ def _warn_degrees(name, shape, dim, correction):
     if count - correction <= 0 and (outer or not math.prod(shape)):
         warnings.warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the "
-            "reduction "
-            "factor (input numel divided by output numel).",
+            "reduction factor (input numel divided by output numel).",
             UserWarning,
             stacklevel=6,
         )
@@ -516,8 +512,7 @@ def _vector_norm(input: mx.array, order=2, dim=None, keepdim=False) -> mx.array:
             raise RuntimeError(
                 f"linalg.vector_norm cannot compute the {order} norm on an empty "
                 f"{'tensor' if dim is None else 'dimension'} because the operation does not have "
-                "an "
-                "identity"
+                "an identity"
             )
     dims = reduced(dim, input.ndim)
     if not dims:

@@ -46,8 +46,7 @@ def _along(name, input, index, dim, other=None):
         if d != dim and input.ndim and index.shape[d] > input.shape[d]:
             raise RuntimeError(
                 f"Size does not match at dimension {d} expected index {list(index.shape)} to be "
-                "no larger "
-                f"than self {list(input.shape)} apart from dimension {dim}"
+                f"no larger than self {list(input.shape)} apart from dimension {dim}"
             )
     if other is not None:
         if max(other.ndim, 1) != max(index.ndim, 1):
@@ -56,9 +55,8 @@ def _along(name, input, index, dim, other=None):
             if other.ndim and index.shape[d] > other.shape[d]:
                 raise RuntimeError(
                     f"Expected index {list(index.shape)} to be no larger than self "
-                    f"{list(input.shape)} "
-                    f"apart from dimension {dim} and to be no larger size than src "
-                    f"{list(other.shape)}"
+                    f"{list(input.shape)} apart from dimension {dim} and to be no larger size "
+                    f"than src {list(other.shape)}"
                 )
     return dim
 
@@ -359,8 +357,8 @@ def _index_slices(name, input, dim, index, source):
             if d != dim and input.shape[d] != source.shape[d]:
                 raise RuntimeError(
                     "source tensor shape must match self tensor shape, excluding the specified "
-                    "dimension."
-                    f" Got self.shape = {list(input.shape)} source.shape = {list(source.shape)}"
+                    f"dimension. Got self.shape = {list(input.shape)} source.shape = "
+                    f"{list(source.shape)}"
                 )
     if index.size:
         check_index(name, index, input.shape[dim] if input.ndim else 1)
@@ -480,8 +478,7 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     if index.numel() != source.shape[d]:
         raise RuntimeError(
             f"index_reduce(): Number of indices ({index.numel()}) should be equal to "
-            "self.size(dim): "
-            f"({source.shape[d]}), for dim: {d}"
+            f"self.size(dim): ({source.shape[d]}), for dim: {d}"
         )
     if input.dtype is not source.dtype:
         raise RuntimeError("index_reduce(): self and source expected to have the same dtype")
@@ -560,9 +557,8 @@ def take_along_dim(input, indices, dim=None, *, out=None):
         if input.ndim != indices.ndim:
             raise RuntimeError(
                 "torch.take_along_dim(): input and indices should have the same number of "
-                "dimensions, "
-                f"but got {input.ndim} dimensions for input, and {indices.ndim} dimensions for "
-                "indices"
+                f"dimensions, but got {input.ndim} dimensions for input, and {indices.ndim} "
+                "dimensions for indices"
             )
         from .._core.errors import broadcast_shapes
         d = wrap_dim(dim, input.ndim)
@@ -589,8 +585,7 @@ def _writer(name, look, text):
         if region.shape != src.shape:
             raise RuntimeError(
                 f"expected src to have a size equal to the {name.partition('_')[0]} of self. src "
-                "size = "
-                f"{list(src.shape)}, {name.partition('_')[0]} size = {list(region.shape)}"
+                f"size = {list(src.shape)}, {name.partition('_')[0]} size = {list(region.shape)}"
             )
         region.copy_(src)
         return made

@@ -111,8 +111,7 @@ def view_dtype(input: Tensor, dtype) -> Tensor:
         if stride[-1] != 1:
             raise RuntimeError(
                 f"self.stride(-1) must be 1 to view {own.dtype} as {dtype} (different element "
-                "sizes), "
-                f"but got {stride[-1]}"
+                f"sizes), but got {stride[-1]}"
             )
     if old > new:
         ratio = old // new
@@ -129,8 +128,7 @@ def view_dtype(input: Tensor, dtype) -> Tensor:
         if offset % ratio:
             raise RuntimeError(
                 f"self.storage_offset() must be divisible by {ratio} to view {own.dtype} as "
-                f"{dtype} "
-                f"(different element sizes), but got {offset}"
+                f"{dtype} (different element sizes), but got {offset}"
             )
         if any(step % ratio for step in stride[:-1]):
             raise RuntimeError(
@@ -178,10 +176,8 @@ def expanded(source: Layout, size) -> Layout:
     if extra < 0:
         raise RuntimeError(
             f"expand(torch.{source.dtype.name}{{{list(source.size)}}}, size={list(size)}): the "
-            f"number of sizes "
-            f"provided ({len(size)}) must be greater or equal to the number of dimensions in the "
-            "tensor "
-            f"({source.ndim})"
+            f"number of sizes provided ({len(size)}) must be greater or equal to the number of "
+            f"dimensions in the tensor ({source.ndim})"
         )
     lengths, strides = [], []
     for d, n in enumerate(size):
@@ -256,9 +252,8 @@ def permute(input: Layout, dims) -> Layout:
     if len(dims) != input.ndim:
         raise RuntimeError(
             "permute(sparse_coo): number of dimensions in the tensor input does not match the "
-            "length "
-            f"of the desired ordering of dimensions i.e. input.dim() = {input.ndim} is not equal "
-            "to "
+            f"length of the desired ordering of dimensions i.e. input.dim() = {input.ndim} is not "
+            "equal to "
             f"len(dims) = {len(dims)}".replace("(sparse_coo)", "")
         )
     wrapped = [errors.wrap_dim(d, input.ndim) for d in dims]
@@ -426,8 +421,7 @@ def _checked_as_strided(input, size, stride, storage_offset=None):
         raise RuntimeError(
             f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset "
             f"{made.storage_offset()}, and itemsize {input.element_size()} requiring a storage "
-            "size "
-            f"of {needed * input.element_size()} are out of bounds for storage of size "
+            f"size of {needed * input.element_size()} are out of bounds for storage of size "
             f"{available * input.element_size()}"
         )
     return made
@@ -494,8 +488,7 @@ def _split(input: Layout, split_size_or_sections, dim=0) -> list:
         if sum(lengths) != n or any(k < 0 for k in lengths):
             raise RuntimeError(
                 f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size "
-                "at "
-                f"dimension {dim}), but got split_sizes={lengths}"
+                f"at dimension {dim}), but got split_sizes={lengths}"
             )
     else:
         step = operator.index(split_size_or_sections)
@@ -562,8 +555,7 @@ def _directional(name, dim, least):
         if input.ndim < least:
             raise RuntimeError(
                 f"torch.{name} requires a tensor with at least {least} "
-                f"dimension{'s'[: least > 1]}, "
-                f"but got a tensor with {input.ndim} dimensions!"
+                f"dimension{'s'[: least > 1]}, but got a tensor with {input.ndim} dimensions!"
             )
         axis = 0 if name == "hsplit" and input.ndim == 1 else dim
         if isinstance(indices_or_sections, int) and (
@@ -743,8 +735,7 @@ def view_as_complex(input):
             check_supported(TO_COMPLEX[own.dtype])
         raise RuntimeError(
             "view_as_complex is only supported for half, float and double tensors, but got a "
-            "tensor "
-            f"of scalar type: {own.dtype.name}"
+            f"tensor of scalar type: {own.dtype.name}"
         )
     if not own.ndim:
         raise RuntimeError("Input tensor must have one or more dimensions")
@@ -815,11 +806,9 @@ def _transposed(self):
 
         warnings.warn(
             "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
-            "deprecated and "
-            "it will throw an error in a future release. Consider `x.mT` to transpose batches of "
-            "matrices "
-            "or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a "
-            "tensor.",
+            "deprecated and it will throw an error in a future release. Consider `x.mT` to "
+            "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to "
+            "reverse the dimensions of a tensor.",
             UserWarning,
             stacklevel=2,
         )

@@ -175,8 +175,7 @@ def _medians(name, returns, skip_nan):
     median.__name__ = median.__qualname__ = name
     median.__doc__ = (
         f"The {'median without NaNs' if skip_nan else 'median'}, of all elements or (with "
-        "positions) along "
-        "`dim`; the lower one of two."
+        "positions) along `dim`; the lower one of two."
     )
     return composite(median)
 
@@ -254,8 +253,7 @@ def _quantile(name, input, q, dim, keepdim, interpolation, skip_nan):
     if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
         raise RuntimeError(
             f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, "
-            "but got "
-            f"{interpolation}"
+            f"but got {interpolation}"
         )
     if dim is None:
         if input.numel() == 0:
@@ -360,8 +358,7 @@ def searchsorted(
     if side == "left" and right:
         raise RuntimeError(
             "torch.searchsorted(): side and right can't be set to opposites, got side of left "
-            "while right "
-            "was True"
+            "while right was True"
         )
     if sorted_sequence.ndim == 0:
         raise RuntimeError(
@@ -375,25 +372,23 @@ def searchsorted(
     if not number and values.dtype is not sorted_sequence.dtype:
         raise RuntimeError(
             "torch.searchsorted(): input value tensor and boundaries tensor should have same "
-            "dtype, but got "
-            f"boundaries tensor dtype {SCALAR_TYPE_NAME[sorted_sequence.dtype]} and input value "
-            "tensor "
-            f"dtype {SCALAR_TYPE_NAME[values.dtype]}"
+            f"dtype, but got boundaries tensor dtype {SCALAR_TYPE_NAME[sorted_sequence.dtype]} "
+            f"and input value tensor dtype {SCALAR_TYPE_NAME[values.dtype]}"
         )
     if sorted_sequence.ndim > 1 and (values.ndim != sorted_sequence.ndim
                                      or values.shape[:-1] != sorted_sequence.shape[:-1]):
         raise RuntimeError(
             "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
-            "dimensions of "
-            f"boundaries tensor and input value tensor must match, but we got boundaries tensor "
-            f"{list(sorted_sequence.shape)} and input value tensor {list(values.shape)}"
+            "dimensions of boundaries tensor and input value tensor must match, but we got "
+            f"boundaries tensor {list(sorted_sequence.shape)} and input value tensor "
+            f"{list(values.shape)}"
         )
     if sorter is not None:
         if sorter.shape != sorted_sequence.shape:
             raise RuntimeError(
                 "torch.searchsorted(): boundary and sorter must have the same size, but got "
-                "boundary tensor "
-                f"{list(sorted_sequence.shape)}and got sorter tensor {list(sorter.shape)}"
+                f"boundary tensor {list(sorted_sequence.shape)}and got sorter tensor "
+                f"{list(sorter.shape)}"
             )
         if sorter.dtype is not int64:
             raise RuntimeError(
@@ -408,10 +403,8 @@ def searchsorted(
         if out.dtype is not made.dtype:
             raise RuntimeError(
                 "torch.searchsorted(): output tensor's dtype is wrong, it can only be Int(int32) "
-                "or Long"
-                "(int64) depending on whether out_int32 flag is True, but we got output tensor's "
-                "dtype "
-                f"{SCALAR_TYPE_NAME[out.dtype]} and out_int32 flag is {out_int32}"
+                "or Long(int64) depending on whether out_int32 flag is True, but we got output "
+                f"tensor's dtype {SCALAR_TYPE_NAME[out.dtype]} and out_int32 flag is {out_int32}"
             )
         return write_out(out, made)
     return made

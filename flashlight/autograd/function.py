@@ -26,8 +26,7 @@ class FunctionCtx:
             if tensor is not None and not isinstance(tensor, Tensor):
                 raise TypeError(
                     f"save_for_backward can only save variables, but argument {position} is of "
-                    "type "
-                    f"{type(tensor).__name__}"
+                    f"type {type(tensor).__name__}"
                 )
         self.to_save = tensors
 
@@ -134,10 +133,8 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
 
         warnings.warn(
             f"{type(self)} should not be instantiated. Methods on autograd functions are all "
-            "static, so "
-            "you should invoke them on the class itself. Instantiating an autograd function will "
-            "raise an "
-            "error in a future version of PyTorch.",
+            "static, so you should invoke them on the class itself. Instantiating an autograd "
+            "function will raise an error in a future version of PyTorch.",
             DeprecationWarning,
             stacklevel=2,
         )
@@ -145,8 +142,7 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
     def __call__(self, *args, **kwargs):
         raise RuntimeError(
             "Legacy autograd function with non-static forward method is deprecated. Please use "
-            "new-style "
-            "autograd function with static forward method."
+            "new-style autograd function with static forward method."
         )
 
     @staticmethod
