@@ -110,7 +110,7 @@ from . import _tensor, _tensor_str, _utils, serialization  # noqa: E402
 from .serialization import load, save  # noqa: E402
 
 from . import accelerator, backends, cpu, cuda, mps, profiler  # noqa: E402
-from . import linalg, nn, special  # noqa: E402
+from . import fft, linalg, nn, special  # noqa: E402
 from . import amp, distributions, optim, signal, utils  # noqa: E402
 from .amp.autocast_mode import (  # noqa: E402
     autocast,

@@ -109,7 +109,8 @@ def test_dtype_of_integers(equation, dtype):
 
 
 ERRORS = [
-    ("ij,jk", 1), ("ij", 2), ("i", 1), ("ij->kk", 1), ("ij->ii", 1), ("i1", 1), ("ii", 1), ("ij,ij", 2),
+    ("ij,jk", 1), ("ij", 2), ("i", 1), ("ij->kk", 1), ("ij->ii", 1), ("i1", 1), ("ii", 1),
+    ("ij,ij", 2),
     ("...ijk", 1), ("..i", 1), ("i.j", 1), ("i...j...", 1), ("ij->.", 1), ("ij->i...j...", 1),
     ("ij->ij->", 1), ("", 0), ("ij->i,j", 1), ("ij-i", 1), ("ij->i>", 1), (5, 1),
 ]  # fmt: skip
