@@ -14,13 +14,13 @@ from . import through  # noqa: F401  the gradient of views
 from .kinds import inplace
 
 FAMILIES = (
-    "creation", "ranges", "conversion", "arithmetic", "shape", "indexing", "masking", "pointwise",
-    "reduction", "sorting", "cumulative", "joining", "scatter", "matmul", "linalg", "fft",
-    "special", "random", "dropout", "activation", "convolution", "pooling", "adaptive_pooling",
-    "normalization", "batch_normalization", "attention", "loss", "embedding", "vision", "recurrent",
-    "windows", "segment", "padding", "rearrangement", "distance", "ctc", "einsum", "statistics",
-    "integer", "spectral_transforms", "masked", "copies", "inplace_functions", "sparse", "foreach",
-    "quantize",
+    "creation", "ranges", "conversion", "arithmetic", "shape", "splitting", "complex_parts",
+    "indexing", "masking", "pointwise", "reduction", "sorting", "cumulative", "joining", "scatter",
+    "matmul", "linalg", "fft", "special", "random", "dropout", "activation", "convolution",
+    "pooling", "adaptive_pooling", "normalization", "batch_normalization", "attention", "loss",
+    "embedding", "vision", "recurrent", "windows", "segment", "padding", "rearrangement",
+    "distance", "ctc", "einsum", "statistics", "integer", "spectral_transforms", "masked", "copies",
+    "inplace_functions", "sparse", "foreach", "quantize",
 )  # fmt: skip
 FUNCTIONS: dict = {}
 

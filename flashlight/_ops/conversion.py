@@ -8,8 +8,21 @@ import numpy as np
 from .._autograd.history import check_inplace, meta_of
 from .._core.device import META, NATIVE, STREAMS, device, resolve
 from .._core.dtype import (
-    FROM_MLX, bfloat16, bool_, check_supported, complex64, complex128, dtype, float16, float32,
-    float64, int8, int16, int32, int64, uint8,
+    FROM_MLX,
+    bfloat16,
+    bool_,
+    check_supported,
+    complex64,
+    complex128,
+    dtype,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
 )  # fmt: skip
 from .._core.evaluation import local
 from .._core.layout import contiguous as contiguous_layout

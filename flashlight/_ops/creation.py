@@ -10,8 +10,18 @@ import numpy as np
 
 from .._core.device import CPU, META, NATIVE, STREAMS, get_default_device, resolve
 from .._core.dtype import (
-    FROM_MLX, FROM_NUMPY, TO_COMPLEX, bfloat16, bool_, check_supported, complex128, dtype,
-    float32, float64, get_default_dtype, int64,
+    FROM_MLX,
+    FROM_NUMPY,
+    TO_COMPLEX,
+    bfloat16,
+    bool_,
+    check_supported,
+    complex128,
+    dtype,
+    float32,
+    float64,
+    get_default_dtype,
+    int64,
 )  # fmt: skip
 from .._core.evaluation import ensure_memory
 from .._core.layout import contiguous

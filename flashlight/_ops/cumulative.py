@@ -9,11 +9,12 @@ from .._core.errors import wrap_dim
 from .._kernels import reduction as kernels
 from .._kernels import softmax as softmax_kernels
 from .arithmetic import REAL
+from .complex_parts import conj
 from .joining import cat
 from .kinds import INT_TO_FLOAT, composite, primitive
 from .pointwise import exp, log, where
 from .return_types import ALL
-from .shape import conj, narrow
+from .shape import narrow
 
 
 def _typed(input, dtype):

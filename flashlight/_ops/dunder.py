@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._core.tensor import Tensor
 from . import arithmetic as a
 from . import pointwise as p
-from . import shape
+from . import splitting
 from .kinds import inplace
 
 
@@ -54,7 +54,7 @@ def _len(self) -> int:
 def _iter(self):
     if not self.ndim:
         raise TypeError("iteration over a 0-d tensor")
-    return iter(shape.unbind(self, 0))
+    return iter(splitting.unbind(self, 0))
 
 
 def _contains(self, element) -> bool:

@@ -9,7 +9,14 @@ from typing import Any
 import mlx.core as mx
 
 from .._autograd.history import (
-    STALE, VIEW_NODE, adopt, check_inplace, edge_of, meta_of, remember_view, renew,
+    STALE,
+    VIEW_NODE,
+    adopt,
+    check_inplace,
+    edge_of,
+    meta_of,
+    remember_view,
+    renew,
 )  # fmt: skip
 from .._autograd.node import Node, Saved, sequence
 from .._core.dtype import SCALAR_TYPE_NAME
@@ -21,7 +28,14 @@ from .._core.storage import Storage
 from .._core.tensor import TENSORS, Tensor, make, new, read, snapshot, to_array
 from .interception import intercepted, interceptors, on_change
 from .operation import (
-    INT_TO_FLOAT, SAME, VALUE, Operand, Operation, OperationNode, observers, write_out,
+    INT_TO_FLOAT,
+    SAME,
+    VALUE,
+    Operand,
+    Operation,
+    OperationNode,
+    observers,
+    write_out,
 )  # fmt: skip
 from .overrides import call_overrides, is_override, overriding_in
 

@@ -6,14 +6,15 @@ import math
 
 import mlx.core as mx
 
+from .._core.device import CPU
 from .._core.dtype import SCALAR_TYPE_NAME, finfo
 from .._core.errors import wrap_dim
 from .._core.evaluation import evaluate, is_traced
-from .._core.device import CPU
 from .._core.tensor import Tensor, read, wrap
 from . import linalg_factor as factor
 from . import linalg_solve as solving
 from . import linalg_spectral as spectral
+from .complex_parts import conj, real
 from .conversion import as_dtype
 from .host import LinAlgError, check_dtype, check_matrix
 from .joining import cat
@@ -23,7 +24,7 @@ from .matmul import matmul, mm
 from .pointwise import abs_, log, where
 from .reduction import amax, amin, sum, vector_norm
 from .return_types import return_type
-from .shape import conj, permute, real
+from .shape import permute
 
 Slogdet = return_type("linalg_slogdet", "sign", "logabsdet")
 SlogdetOld = return_type("slogdet", "sign", "logabsdet")

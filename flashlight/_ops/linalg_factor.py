@@ -8,12 +8,13 @@ import numpy as np
 from .._core.device import CPU
 from .._core.evaluation import is_traced
 from .._core.tensor import wrap
+from .complex_parts import conj, real
 from .host import check_dtype, check_matrix, each, from_numpy, raise_first, to_numpy
 from .joining import cat, tril, triu
 from .kinds import SAME, composite, primitive
 from .matmul import matmul
 from .return_types import return_type
-from .shape import conj, narrow, real
+from .shape import narrow
 
 CholeskyEx = return_type("linalg_cholesky_ex", "L", "info")
 LuFactor = return_type("linalg_lu_factor", "LU", "pivots")

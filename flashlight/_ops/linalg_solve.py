@@ -8,13 +8,14 @@ import numpy as np
 from .._core.dtype import SCALAR_TYPE_NAME, finfo
 from .._core.errors import broadcast_shapes
 from .._core.evaluation import is_traced
+from .complex_parts import conj
 from .host import check_dtype, check_matrix, each, from_numpy, raise_first, to_numpy
 from .joining import tril, triu
 from .kinds import composite, primitive
 from .linalg_factor import adjoint, lu_unpack
 from .matmul import matmul
 from .return_types import return_type
-from .shape import conj, permute, reshape
+from .shape import permute, reshape
 
 InvEx = return_type("linalg_inv_ex", "inverse", "info")
 SolveEx = return_type("linalg_solve_ex", "result", "info")

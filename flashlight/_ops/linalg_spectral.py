@@ -7,12 +7,13 @@ import numpy as np
 
 from .._core.dtype import check_supported, complex128, float64
 from .._core.evaluation import is_traced
+from .complex_parts import real
 from .host import check_matrix, from_numpy, to_numpy
 from .kinds import composite, primitive
 from .linalg_factor import adjoint
 from .matmul import matmul
 from .return_types import return_type
-from .shape import narrow, real
+from .shape import narrow
 
 Eig = return_type("linalg_eig", "eigenvalues", "eigenvectors")
 Eigh = return_type("linalg_eigh", "eigenvalues", "eigenvectors")

@@ -10,8 +10,9 @@ from .._core.device import NATIVE
 from .._core.dtype import FROM_MLX, SCALAR_TYPE_NAME, bfloat16, float16, float32
 from .._core.errors import broadcast_shapes
 from .._core.tensor import Tensor
+from .complex_parts import conj
 from .kinds import composite, primitive
-from .shape import conj, permute, reshape, transpose
+from .shape import permute, reshape, transpose
 
 
 def product(a: mx.array, b: mx.array) -> mx.array:

@@ -18,10 +18,10 @@ from .arithmetic import (
     logical_and,
     mul,
 )
+from .complex_parts import conj, imag, real
 from .conversion import as_dtype
 from .kinds import INT_TO_FLOAT, SAME, Operand, composite, pointwise, primitive
 from .masking import where
-from .shape import conj, imag, real
 
 
 def _unary(name, function, rule=None, *, dtypes=SUPPORTED, text="", fast=None):

@@ -14,12 +14,13 @@ from .._core.tensor import Tensor
 from .._kernels import reduction as kernels
 from .._kernels import softmax as softmax_kernels
 from .arithmetic import REAL, eq, ne
+from .complex_parts import conj, real
 from .conversion import as_dtype
 from .kinds import INT_TO_FLOAT, composite, primitive
 from .pointwise import abs_, exp, isnan, pow_, sgn, where
 from .return_types import ALL
 from .return_types import aminmax as aminmax_type
-from .shape import conj, real, unsqueeze
+from .shape import unsqueeze
 
 Max, Min = ALL["max"], ALL["min"]
 

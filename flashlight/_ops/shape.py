@@ -7,14 +7,11 @@ import operator
 
 import mlx.core as mx
 
-from .._autograd.history import edge_of
-from .._autograd.node import Node, sequence
 from .._core import errors
-from .._core.dtype import complex64, dtype, float32
-from .._core.evaluation import local
+from .._core.dtype import dtype
 from .._core.layout import Layout, row_major
 from .._core.tensor import Tensor, make
-from .kinds import _join_family, composite, primitive, view, view_of
+from .kinds import composite, primitive, view, view_of
 
 
 def infer_size(size, numel: int) -> tuple:
@@ -468,132 +465,6 @@ def diagonal(input: Layout, offset=0, dim1=0, dim2=1) -> Layout:
     )
 
 
-def _pieces(input, lengths, dim):
-    made, start = [], input.offset
-    for n in lengths:
-        made.append(input.replace(dim, n, offset=start))
-        start += n * input.stride[dim]
-    return made
-
-
-@view(many=True, name="split")
-def _split(input: Layout, split_size_or_sections, dim=0) -> list:
-    """Return the tensor in pieces of a length (the last may be shorter) or of several lengths."""
-    if not input.ndim:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
-    dim = errors.wrap_dim(dim, input.ndim)
-    n = input.size[dim]
-    if isinstance(split_size_or_sections, (list, tuple)):
-        lengths = [operator.index(k) for k in split_size_or_sections]
-        if sum(lengths) != n or any(k < 0 for k in lengths):
-            raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size "
-                f"at dimension {dim}), but got split_sizes={lengths}"
-            )
-    else:
-        step = operator.index(split_size_or_sections)
-        if step < 0 or (step == 0 and n):
-            raise RuntimeError(
-                f"split expects split_size be non-negative, but got split_size={step}"
-                if step < 0
-                else "split_size can only be 0 if dimension size is 0, but got "
-                f"dimension size of {n}"
-            )
-        lengths = [min(step, n - at) for at in range(0, n, step)] if n else [0]
-    return _pieces(input, lengths, dim)
-
-
-split = _split
-
-
-@composite
-def split_with_sizes(input, split_sizes, dim=0):
-    """Return the tensor in pieces of several lengths."""
-    return _split(input, tuple(split_sizes), dim)
-
-
-@composite
-def chunk(input, chunks, dim=0):
-    """Return the tensor in at most `chunks` pieces of one length (the last may be shorter)."""
-    if not input.ndim:
-        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    n = input.shape[errors.wrap_dim(dim, input.ndim)]
-    step = -(-n // chunks)
-    if step == 0:
-        return _split(input, (0,) * chunks, dim)
-    return _split(input, step, dim)
-
-
-@composite
-def tensor_split(input, indices_or_sections, dim=0):
-    """Return the tensor in pieces that are nearly equal, or cut before the given indices."""
-    if not input.ndim:
-        raise RuntimeError(
-            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
-        )
-    dim = errors.wrap_dim(dim, input.ndim)
-    n = input.shape[dim]
-    if isinstance(indices_or_sections, Tensor):
-        indices_or_sections = indices_or_sections.tolist()
-    if isinstance(indices_or_sections, int):
-        sections = indices_or_sections
-        if sections <= 0:
-            raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
-        small, extra = divmod(n, sections)
-        bounds = [0]
-        for piece in range(sections):
-            bounds.append(bounds[-1] + small + (piece < extra))
-    else:
-        bounds = [0, *[min(max(i + n if i < 0 else i, 0), n) for i in indices_or_sections], n]
-    return tuple([slice_(input, dim, a, max(a, b)) for a, b in zip(bounds, bounds[1:])])
-
-
-def _directional(name, dim, least):
-    def cut(input, indices_or_sections):
-        if input.ndim < least:
-            raise RuntimeError(
-                f"torch.{name} requires a tensor with at least {least} "
-                f"dimension{'s'[: least > 1]}, but got a tensor with {input.ndim} dimensions!"
-            )
-        axis = 0 if name == "hsplit" and input.ndim == 1 else dim
-        if isinstance(indices_or_sections, int) and (
-                indices_or_sections <= 0 or input.shape[axis] % indices_or_sections):
-            raise RuntimeError(
-                f"torch.{name} attempted to split along dimension {axis}, but the size of the "
-                f"dimension {input.shape[axis]} is not divisible by the split_size "
-                f"{indices_or_sections}!"
-            )
-        return tensor_split(input, indices_or_sections, axis)
-    cut.__name__ = cut.__qualname__ = name
-    cut.__doc__ = f"Return the tensor in pieces along dimension {dim}."
-    return composite(cut)
-
-
-hsplit, vsplit, dsplit = (
-    _directional("hsplit", 1, 1),
-    _directional("vsplit", 0, 2),
-    _directional("dsplit", 2, 3),
-)
-
-
-@view(many=True)
-def unbind(input: Layout, dim=0) -> list:
-    """Return the entries of a dimension, which goes away."""
-    if not input.ndim:
-        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    dim = errors.wrap_dim(dim, input.ndim)
-    size, stride = (
-        [*input.size[:dim], *input.size[dim + 1 :]],
-        [*input.stride[:dim], *input.stride[dim + 1 :]],
-    )
-    return [
-        input.view(size, stride, input.offset + i * input.stride[dim])
-        for i in range(input.size[dim])
-    ]
-
-
 @composite
 def flatten(input, start_dim=0, end_dim=-1):
     """Return the tensor with a range of dimensions made one."""
@@ -668,138 +539,6 @@ def atleast(n):
 atleast_1d, atleast_2d, atleast_3d = atleast(1), atleast(2), atleast(3)
 
 
-# ----- complex tensors as pairs -----
-
-
-class _PairNode(Node):
-    """The node of a view of complex numbers as pairs, or the reverse."""
-
-    __slots__ = ()
-
-
-class ViewAsRealBackward0(_PairNode):
-    """The node of `view_as_real`."""
-
-    __slots__ = ()
-
-    def apply(self, grads):
-        """Return the gradient as complex numbers."""
-        return (view_as_complex(grads[0].contiguous()),)
-
-    def release(self):
-        """Nothing is saved."""
-
-
-class ViewAsComplexBackward0(_PairNode):
-    """The node of `view_as_complex`."""
-
-    __slots__ = ()
-
-    def apply(self, grads):
-        """Return the gradient as pairs."""
-        return (view_as_real(grads[0].resolve_conj()),)
-
-    def release(self):
-        """Nothing is saved."""
-
-
-def _pair_view(input, target, node_class):
-    made = make(input._storage, target)
-    edge = edge_of(input)
-    if edge is not None and local.grad_enabled:
-        node = node_class()
-        node.edges, node.outputs, node.saved, node.sequence = (edge,), (target,), None, sequence()
-        made._node = node
-    _join_family(input, made, input._node)
-    return made
-
-
-@composite
-def view_as_real(input):
-    """Return complex numbers as pairs (real, imaginary) in a last dimension, sharing storage."""
-    own = input._layout
-    if not own.dtype.is_complex:
-        raise RuntimeError("view_as_real is only supported for complex tensors")
-    target = own.with_dtype(float32).view(
-        [*own.size, 2], [*[2 * step for step in own.stride], 1], 2 * own.offset)
-    return _pair_view(input, target, ViewAsRealBackward0)
-
-
-@composite
-def view_as_complex(input):
-    """Return pairs in the last dimension as complex numbers, sharing storage."""
-    own = input._layout
-    if own.dtype is not float32:
-        from .._core.dtype import TO_COMPLEX, check_supported
-        if own.dtype in TO_COMPLEX and not own.dtype.is_complex:
-            check_supported(TO_COMPLEX[own.dtype])
-        raise RuntimeError(
-            "view_as_complex is only supported for half, float and double tensors, but got a "
-            f"tensor of scalar type: {own.dtype.name}"
-        )
-    if not own.ndim:
-        raise RuntimeError("Input tensor must have one or more dimensions")
-    if own.size[-1] != 2:
-        raise RuntimeError("Tensor must have a last dimension of size 2")
-    if own.stride[-1] != 1:
-        raise RuntimeError("Tensor must have a last dimension with stride 1")
-    if any(step % 2 for step in own.stride[:-1]):
-        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
-    if own.offset % 2:
-        raise RuntimeError("Tensor must have a storage_offset divisible by 2")
-    target = own.with_dtype(complex64).view(
-        own.size[:-1], [step // 2 for step in own.stride[:-1]], own.offset // 2
-    )
-    return _pair_view(input, target, ViewAsComplexBackward0)
-
-
-@composite
-def real(input):
-    """Return the real part, as a view; a real tensor itself."""
-    return select(view_as_real(input), -1, 0) if input.dtype.is_complex else input
-
-
-@composite
-def imag(input):
-    """Return the imaginary part, as a view. Raises RuntimeError for real tensors."""
-    if not input.dtype.is_complex:
-        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    return select(view_as_real(input), -1, 1)
-
-
-@primitive(name="_conj", node="Conj")
-def _conj(input: mx.array) -> mx.array:
-    """Return the complex conjugate."""
-    return mx.conj(input)
-
-
-_conj.gradients(input=lambda grad: conj(grad))
-
-
-@composite
-def conj(input):
-    """Return the complex conjugate; a real tensor itself."""
-    return _conj(input) if input.dtype.is_complex else input
-
-
-@composite
-def conj_physical(input):
-    """Return the complex conjugate."""
-    return _conj(input) if input.dtype.is_complex else input
-
-
-@composite
-def resolve_conj(input):
-    """Return `input`: conjugation is never left pending here."""
-    return input
-
-
-@composite
-def resolve_neg(input):
-    """Return `input`: negation is never left pending here."""
-    return input
-
-
 def _transposed(self):
     if self.ndim not in (0, 2):
         import warnings
@@ -822,37 +561,10 @@ def _matrix_transposed(self):
     return transpose(self, -2, -1)
 
 
-def _adjoint(self):
-    if self.ndim == 1:
-        raise RuntimeError("tensor.H is only supported on matrices (2-D tensors). Got 1-D tensor.")
-    return conj(transpose(self, -2, -1)) if self.ndim else conj(self)
-
-
-@composite
-def adjoint(input):
-    """Return matrices transposed and conjugated."""
-    if input.ndim < 2:
-        raise RuntimeError(
-            f"tensor.adjoint() is only supported on matrices or batches of matrices. Got "
-            f"{input.ndim}-D tensor."
-        )
-    return conj(transpose(input, -2, -1))
-
-
-def _set_real(self, value):
-    real(self).copy_(value)
-
-
-def _set_imag(self, value):
-    imag(self).copy_(value)
-
-
-PROPERTIES = {"T": property(_transposed, doc="The dimensions reversed."),
-              "mT": property(_matrix_transposed, doc="Matrices transposed."),
-              "H": property(_adjoint, doc="A matrix transposed and conjugated."),
-              "mH": property(lambda self: adjoint(self), doc="Matrices transposed and conjugated."),
-              "real": property(lambda self: real(self), _set_real, doc="The real part."),
-              "imag": property(lambda self: imag(self), _set_imag, doc="The imaginary part.")}
+PROPERTIES = {
+    "T": property(_transposed, doc="The dimensions reversed."),
+    "mT": property(_matrix_transposed, doc="Matrices transposed."),
+}
 for _name, _property in PROPERTIES.items():
     setattr(Tensor, _name, _property)
 
@@ -861,11 +573,9 @@ FUNCTIONS = {
     f.__name__: f
     for f in (
         reshape, broadcast_to, broadcast_tensors, broadcast_shapes, permute, transpose, t,
-        movedim, unsqueeze, squeeze, narrow, select, unfold, diagonal, split, split_with_sizes,
-        chunk, tensor_split, hsplit, vsplit, dsplit, unbind, flatten, unflatten, ravel,
-        atleast_1d, atleast_2d, atleast_3d, view_as_real, view_as_complex, real, imag, conj,
-        conj_physical, resolve_conj, resolve_neg, adjoint,
-    )  # fmt: skip
+        movedim, unsqueeze, squeeze, narrow, select, unfold, diagonal, flatten, unflatten, ravel,
+        atleast_1d, atleast_2d, atleast_3d,
+    )
 }
 FUNCTIONS |= {
     "as_strided": _checked_as_strided,
@@ -874,12 +584,14 @@ FUNCTIONS |= {
     "moveaxis": movedim,
 }
 FUNCTIONS.pop("unfold")
-METHODS = {k: f for k, f in FUNCTIONS.items() if k not in (
-    "broadcast_tensors", "broadcast_shapes", "real", "imag", "view_as_complex", "view_as_real")
-    and not k.startswith("atleast")}
+METHODS = {
+    k: f
+    for k, f in FUNCTIONS.items()
+    if k not in ("broadcast_tensors", "broadcast_shapes") and not k.startswith("atleast")
+}
 METHODS |= {"view": view_method, "expand": expand, "expand_as": expand_as, "view_as": view_as,
             "reshape_as": reshape_as, "unfold": unfold}
-INPLACE = ("conj_physical",)
+INPLACE = ()
 
 
 def _geometry_inplace(operation):
