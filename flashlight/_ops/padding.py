@@ -122,6 +122,26 @@ def _pad_with_itself(input: mx.array, padding: tuple, mode: str) -> mx.array:
     return input
 
 
+@primitive(name="pad_backward")
+def _pad_backward(grad: mx.array, shape: tuple, padding: tuple, mode: str) -> mx.array:
+    """Sum the gradient of each element over its copies, those of half types in float32."""
+    wide = grad.astype(mx.float32) if grad.dtype in (mx.float16, mx.bfloat16) else grad
+
+    def body(array):
+        return _pad_with_itself.operation.body(array, padding, mode)
+
+    (found,) = mx.vjp(body, [mx.zeros(shape, wide.dtype)], [wide])[1]
+    return found.astype(grad.dtype)
+
+
+_pad_with_itself.gradients(
+    input=lambda grad, input_shape, padding, mode: _pad_backward(
+        grad, tuple(input_shape), padding, mode
+    )
+)
+_pad_backward.gradients(grad=lambda grad, padding, mode: _pad_with_itself(grad, padding, mode))
+
+
 def _check_pad_with_itself(input, padding: tuple, mode: str) -> None:
     dims = len(padding)
     if not 1 <= dims <= 3 or input.ndim not in (dims + 1, dims + 2):

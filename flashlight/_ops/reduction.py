@@ -538,7 +538,7 @@ def _norm_rule(grad, input, result, order, dim, keepdim):
     if order == 1:
         return grad * sgn(input)
     if order == 2:
-        return (input * (grad / result)).masked_fill(eq(result, 0), 0)
+        return (grad * (input / result)).masked_fill(eq(result, 0), 0)
     if order in (math.inf, -math.inf):
         size = abs_(input)
         mask = eq(size, result) | (isnan(size) & isnan(result))

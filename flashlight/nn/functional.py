@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flashlight import Tensor
 
+from .._core.dtype import int64
 from .._ops import FUNCTIONS
 from .._ops import activation as _activation
 from .._ops import dropout as _dropout
@@ -138,8 +139,8 @@ def linear_cross_entropy(
 ) -> Tensor:
     """Cross entropy of ``linear(input, linear_weight, linear_bias)``: (N, F), (C, *, F), (N, *).
 
-    `options` divide PyTorch's work and change no result. Raises RuntimeError for shapes that
-    don't fit.
+    `options` say in which dtype to compute, where PyTorch's apply; there is no chunking. Raises
+    RuntimeError for shapes that don't fit.
     """
     if input.dim() not in (1, 2):
         raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
@@ -164,13 +165,23 @@ def linear_cross_entropy(
     shape = (*input.shape[:-1], *classes)
     if ignore_index is not None and tuple(target.shape) == shape:
         raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
-    bias = None if linear_bias is None else linear_bias.reshape(-1)
-    logits = linear(input, linear_weight.reshape(-1, features), bias).reshape(shape)
+    operands = [
+        input,
+        linear_weight.reshape(-1, features),
+        None if linear_bias is None else linear_bias.reshape(-1),
+        weight,
+    ]
+    dtype = input.dtype
+    plain = len(classes) == 1 and label_smoothing == 0.0 and target.dtype is int64
+    if options is not None and plain:
+        wide = options._dtype_for(dtype)
+        operands = [None if each is None else each.to(wide) for each in operands]
+    logits = linear(*operands[:3]).reshape(shape)
     return _loss.cross_entropy(
         logits,
         target,
-        weight=weight,
+        weight=operands[3],
         reduction=reduction,
         ignore_index=-100 if ignore_index is None else ignore_index,
         label_smoothing=label_smoothing,
-    )
+    ).to(dtype)

@@ -43,3 +43,10 @@ class LinearCrossEntropyOptions:
                 f"torch.float64}}, got {self.acc_dtype!r}. Pass acc_dtype=None to let the op "
                 "pick automatically."
             )
+
+    def _dtype_for(self, dtype: torch.dtype) -> torch.dtype:
+        """Return the dtype in which to compute for an input of `dtype`."""
+        if self.acc_dtype is not None:
+            return self.acc_dtype
+        half = dtype in (torch.float16, torch.bfloat16)
+        return torch.float32 if half and self.acc_policy == "auto" else dtype
