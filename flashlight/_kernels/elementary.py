@@ -167,6 +167,13 @@ def xlog1py(x: mx.array, y: mx.array) -> mx.array:
     return mx.where((x == 0.0) & (y == y), 0.0, x * mx.log1p(y))
 
 
+@through_float32
+def entr(x: mx.array) -> mx.array:
+    """-x·log(x): 0 at 0, -inf below."""
+    outside = mx.where(x == 0.0, 0.0, mx.where(x < 0.0, -math.inf, x))
+    return mx.where(x > 0.0, x * -mx.log(x), outside)
+
+
 def complex_from(real: mx.array, imaginary: mx.array) -> mx.array:
     """The complex64 array of these float32 parts; `real + 1j·imaginary` makes NaN of infinities."""
     return mx.stack([real, imaginary], axis=-1).view(mx.complex64).squeeze(-1)

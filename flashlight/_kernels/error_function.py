@@ -12,7 +12,7 @@ import mlx.core as mx
 
 from .elementary import exp
 from .polynomial import Polynomial, Rational
-from .precision import in_double, on_accelerator, through_float32
+from .precision import HALF, in_double, on_accelerator, through_float32
 
 SQRT_HALF = math.sqrt(0.5)
 
@@ -91,9 +91,10 @@ def erfinv(y: mx.array) -> mx.array:
     return _normal_quantile(y * 0.5, tail) * SQRT_HALF
 
 
-@through_float32
 def ndtr(x: mx.array) -> mx.array:
     """The area under the standard normal density up to x."""
+    if x.dtype in HALF:  # as PyTorch rounds it
+        return (erf(x * SQRT_HALF) + 1.0) * 0.5
     return 0.5 * erfc(x * -SQRT_HALF)
 
 

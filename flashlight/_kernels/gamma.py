@@ -52,11 +52,17 @@ def _log_gamma_positive(x: mx.array) -> mx.array:
 
 
 def multigammaln(x: mx.array, p: int) -> mx.array:
-    """log of the multivariate gamma function of dimension p (NIST DLMF 35.3)."""
-    total = lgamma(x)
-    for i in range(1, p):
-        total = total + lgamma(x - 0.5 * i)
-    return total + 0.25 * p * (p - 1) * math.log(math.pi)
+    """log of the multivariate gamma function of dimension p (NIST DLMF 35.3).
+
+    Half precision rounds each term, as in PyTorch.
+    """
+    terms = [lgamma(x - 0.5 * i if i else x) for i in range(p)]
+    if x.dtype in HALF:
+        terms = [term.astype(mx.float32) for term in terms]
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total.astype(x.dtype) + 0.25 * p * (p - 1) * math.log(math.pi)
 
 
 @in_double

@@ -26,6 +26,8 @@ def sum(x: mx.array, axes: tuple[int, ...], keepdims: bool = False) -> mx.array:
     """The sum over `axes`; over no axes the array itself."""
     if x.dtype in FLOATS or x.dtype in HALF:
         return _finish(_accumulate(x, axes), x.dtype, axes, keepdims)
+    if not x.size:
+        return _of_nothing(x, mx.int64, axes, keepdims, 0)
     return mx.sum(x.astype(mx.int64), axes, keepdims=keepdims)
 
 
@@ -76,6 +78,9 @@ def norm(
 
 def prod(x: mx.array, axes: tuple[int, ...], keepdims: bool = False) -> mx.array:
     """The product over `axes`."""
+    if not x.size:
+        dtype = x.dtype if x.dtype in FLOATS or x.dtype in HALF else mx.int64
+        return _of_nothing(x, dtype, axes, keepdims, 1)
     return _in_wider_type(lambda wide: mx.prod(wide, axes, keepdims=keepdims), x, axes)
 
 
@@ -127,6 +132,14 @@ def _count(x: mx.array, axes: tuple[int, ...]) -> int:
     return math.prod(x.shape[axis] for axis in axes)
 
 
+def _of_nothing(
+    x: mx.array, dtype: mx.Dtype, axes: tuple[int, ...], keepdims: bool, value: int
+) -> mx.array:
+    """The result of reducing an array without elements, of which MLX reads past the end."""
+    shape = [1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes]
+    return mx.full(shape, value, dtype=dtype)
+
+
 def _finish(
     total: mx.array, dtype: mx.Dtype, axes: tuple[int, ...], keepdims: bool
 ) -> mx.array:
@@ -141,6 +154,8 @@ def _accumulate(x: mx.array, axes: tuple[int, ...]) -> mx.array:
         x = x.astype(mx.float32)
     if not axes:
         return x
+    if not x.size:
+        return _of_nothing(x, x.dtype, axes, True, 0)
     count = _count(x, axes)
     if count <= PLAIN or on_accelerator():
         return mx.sum(x, axes, keepdims=True)

@@ -11,7 +11,7 @@ import mlx.core as mx
 
 from . import reduction
 from .elementary import exp, logaddexp
-from .precision import on_accelerator, through_float32
+from .precision import HALF, on_accelerator, through_float32
 
 NATIVE_LENGTH = 4096  # MLX's softmax adds up with one accumulator
 
@@ -33,22 +33,29 @@ def _composed_softmax(x: mx.array, axis: int) -> mx.array:
     return weights / reduction.sum(weights, (axis,), keepdims=True)
 
 
-@through_float32
 def log_softmax(x: mx.array, axis: int) -> mx.array:
-    """x - log Σ e^x along `axis`."""
+    """x - log Σ e^x along `axis`; of half precision in the last axis with PyTorch's roundings."""
     if x.ndim == 0:
         return log_softmax(x[None], 0).squeeze(0)
     if x.size == 0:
         return x
+    dtype = x.dtype
+    if dtype in HALF:
+        x = x.astype(mx.float32)
     shifted = x - mx.max(x, axis, keepdims=True)
-    return shifted - mx.log(reduction.sum(exp(shifted), (axis,), keepdims=True))
+    total = reduction.sum(exp(shifted), (axis,), keepdims=True)
+    if dtype in HALF and axis == x.ndim - 1:
+        log_total = mx.log(total.astype(dtype)).astype(mx.float32)
+    else:
+        log_total = mx.log(total)
+    return (shifted - log_total).astype(dtype)
 
 
 @through_float32
 def logsumexp(x: mx.array, axes: tuple[int, ...], keepdims: bool = False) -> mx.array:
     """log Σ e^x over `axes`; -inf where they are empty."""
-    if not axes:
-        return mx.log(exp(x)) if x.ndim else x
+    if not axes:  # of a 0-d array
+        return logsumexp(x[None], (0,)).reshape(x.shape)
     if x.size == 0:
         kept = [1 if a in axes else n for a, n in enumerate(x.shape)]
         result = mx.full(kept, -math.inf, dtype=x.dtype)
@@ -68,8 +75,14 @@ def logcumsumexp(x: mx.array, axis: int) -> mx.array:
         return x
     if x.dtype == mx.float32 and (x.shape[axis] <= reduction.PLAIN or on_accelerator()):
         return mx.logcumsumexp(x, axis)
-    # Doubling the reach of each entry takes log2(n) rounds (Hillis and Steele, 1986).
     x = mx.moveaxis(x, axis, -1)
+    if x.dtype == mx.complex64:
+        # One by one: the order decides by how many turns the angles differ from PyTorch's.
+        sums = [x[..., 0]]
+        for i in range(1, x.shape[-1]):
+            sums.append(logaddexp(sums[-1], x[..., i]))
+        return mx.moveaxis(mx.stack(sums, -1), -1, axis)
+    # Doubling the reach of each entry takes log2(n) rounds (Hillis and Steele, 1986).
     reach = 1
     while reach < x.shape[-1]:
         x = mx.concatenate([x[..., :reach], logaddexp(x[..., reach:], x[..., :-reach])], -1)

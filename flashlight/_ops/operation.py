@@ -144,6 +144,10 @@ class Operation:
             if out is not None:
                 kwargs["out"] = out
             return call_overrides(self.function, overriding_in((*args, *kwargs.values())), args, kwargs)
+        if numbers and not inputs:
+            kinds = ", ".join(type(value).__name__ for value in args)
+            raise TypeError(f"{self.name}() received an invalid combination of arguments - got ({kinds}), but one "
+                            "of them must be a Tensor")
         return self.run(values, inputs, numbers, out)
 
     def run(self, values: list, inputs: list, numbers: list, out=None):

@@ -156,7 +156,7 @@ def test_hermite_polynomials_end():
     assert_close(actual, expected)
 
 
-@pytest.mark.parametrize("name", ["erf", "erfc", "erfinv", "ndtr"])
+@pytest.mark.parametrize("name", ["erf", "erfc", "erfinv"])
 def test_half_precision_rounds_once(name):
     kernel = getattr(error_function, name)
     x = mx.array(sample(12, (-1, 1), dtype=np.float32)).astype(mx.bfloat16)
