@@ -320,7 +320,7 @@ def _pinv(A, atol, rtol, hermitian):
         inverse = where(kept, 1 / values, 0.0).to(A.dtype)
         return matmul(V * inverse.unsqueeze(-2), adjoint(V))
     U, S, Vh = spectral._svd(A, False, True)
-    kept = S > _threshold(S, atol, rtol)
+    kept = _threshold(S, atol, rtol) < S
     inverse = where(kept, 1 / S, 0.0).to(A.dtype)
     return matmul(adjoint(Vh) * inverse.unsqueeze(-2), adjoint(U))
 

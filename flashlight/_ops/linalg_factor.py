@@ -5,13 +5,13 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
-from .._core.device import CPU
+from .._core.device import CPU, STREAMS
 from .._core.evaluation import is_traced
 from .._core.tensor import wrap
 from .complex_parts import conj, real
 from .host import check_dtype, check_matrix, each, from_numpy, raise_first, to_numpy
 from .joining import cat, tril, triu
-from .kinds import SAME, composite, primitive
+from .kinds import composite, primitive
 from .matmul import matmul
 from .return_types import return_type
 from .shape import narrow
@@ -53,7 +53,7 @@ def _cholesky_rule(grad, L):
 def _cholesky_ex(A: mx.array) -> mx.array:
     """The lower Cholesky factor, and 0 or the order of the first minor that is not positive."""
     if is_traced(A):
-        with mx.stream(mx.cpu):
+        with mx.stream(STREAMS.cpu):
             return mx.linalg.cholesky(A), mx.zeros(A.shape[:-2], mx.int32)
     host = to_numpy(A, "linalg.cholesky")
     batch = host.shape[:-2]
@@ -230,7 +230,7 @@ def _lu_factor_ex(A: mx.array, pivot=True) -> mx.array:
     if A.size == 0:
         return A, mx.zeros((*batch, count), mx.int32), mx.zeros(batch, mx.int32)
     if pivot and A.dtype != mx.complex64 and A.shape[-1] == A.shape[-2]:
-        with mx.stream(mx.cpu):
+        with mx.stream(STREAMS.cpu):
             packed, order = mx.linalg.lu_factor(A)
             diagonal = mx.diagonal(packed, 0, -2, -1)
             zero = diagonal == 0
@@ -375,7 +375,7 @@ def lu_method(self, pivot=True, get_infos=False):
 def _qr(A: mx.array, mode) -> mx.array:
     """Q and R."""
     if is_traced(A) and mode == "reduced":
-        with mx.stream(mx.cpu):
+        with mx.stream(STREAMS.cpu):
             return mx.linalg.qr(A)
     host = to_numpy(A, "linalg.qr")
     rows, columns = host.shape[-2:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
+from .._core.device import STREAMS
 from .._core.dtype import SCALAR_TYPE_NAME, finfo
 from .._core.errors import broadcast_shapes
 from .._core.evaluation import is_traced
@@ -53,7 +54,7 @@ def _solve_triangular(A: mx.array, B: mx.array, upper, unitriangular) -> mx.arra
     A = mx.broadcast_to(A, (*batch, *A.shape[-2:]))
     B = mx.broadcast_to(B, (*batch, *B.shape[-2:]))
     if is_traced(A, B):
-        with mx.stream(mx.cpu):
+        with mx.stream(STREAMS.cpu):
             triangle = mx.triu(A) if upper else mx.tril(A)
             if unitriangular:
                 triangle = (
@@ -154,7 +155,7 @@ def _inverse(host):
 def _inv_ex(A: mx.array) -> mx.array:
     """The inverse and an error code."""
     if is_traced(A):
-        with mx.stream(mx.cpu):
+        with mx.stream(STREAMS.cpu):
             return mx.linalg.inv(A), mx.zeros(A.shape[:-2], mx.int32)
     host = to_numpy(A, "linalg.inv")
     if host.size == 0:
@@ -212,7 +213,7 @@ def _solve_ex(A: mx.array, B: mx.array) -> mx.array:
     if A.size == 0 or B.size == 0:
         return mx.zeros((*batch, *B.shape[-2:]), B.dtype), mx.zeros(A.shape[:-2], mx.int32)
     if is_traced(A, B):
-        with mx.stream(mx.cpu):
+        with mx.stream(STREAMS.cpu):
             return mx.linalg.solve(A, B), mx.zeros(A.shape[:-2], mx.int32)
     left, right = np.asarray(A), np.asarray(B)
     info = np.zeros(left.shape[:-2], np.int32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
+from .._core.device import STREAMS
 from .._core.dtype import check_supported, complex128, float64
 from .._core.evaluation import is_traced
 from .complex_parts import real
@@ -31,7 +32,7 @@ def _differences(values):
 def _eigh(A: mx.array, UPLO) -> mx.array:
     """Eigenvalues, ascending, and orthonormal eigenvectors."""
     if is_traced(A):
-        with mx.stream(mx.cpu):
+        with mx.stream(STREAMS.cpu):
             return mx.linalg.eigh(A, UPLO)
     host = to_numpy(A, "linalg.eigh")
     if host.size == 0:
@@ -145,7 +146,7 @@ def eigvals(A):
 def _svd(A: mx.array, full_matrices, compute_uv) -> mx.array:
     """U, S and Vᴴ."""
     if is_traced(A):
-        with mx.stream(mx.cpu):
+        with mx.stream(STREAMS.cpu):
             U, S, Vh = mx.linalg.svd(A)
         k = min(A.shape[-2:])
         return (U, S, Vh) if full_matrices else (U[..., :k], S, Vh[..., :k, :])
