@@ -164,9 +164,9 @@ def _weights(query, key, block, rules):
         mask = mx.arange(block.rows.start, block.rows.stop)[:, None] >= mx.arange(key.shape[1])
     if mask is not None:
         if mask.dtype == mx.bool_:
-            scores = mx.where(mask, scores, mx.array(-math.inf, scores.dtype))
-        else:
-            scores = scores + mask.astype(scores.dtype)
+            # Added, as in PyTorch: MLX selects slowly, and this has the mask's size.
+            mask = mx.where(mask, mx.zeros((), scores.dtype), mx.array(-math.inf, scores.dtype))
+        scores = scores + mask.astype(scores.dtype)
     largest = mx.max(scores, axis=-1, keepdims=True)
     may_be_empty = block.mask is not None
     if may_be_empty:
