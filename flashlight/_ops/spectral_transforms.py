@@ -55,12 +55,12 @@ def stft(
             "stft with return_complex=False is deprecated. In a future pytorch release, stft will "
             "return complex tensors for all inputs, and return_complex=False will raise an error.\n"
             "Note: you can still call torch.view_as_real on the complex output to recover the old "
-            "return format.", UserWarning, stacklevel=5)
+            "return format.", UserWarning, stacklevel=4)
     if window is None and length > 1:
         warnings.warn(
             "A window was not provided. A rectangular window will be applied, which is known to "
-            "cause spectral leakage. Other windows such as torch.hann_window are recommended. To use a rectangular window without this warning, set "
-            "`window=torch.ones(n_fft, device=<device>)`.", UserWarning, stacklevel=5)
+            "cause spectral leakage. Other windows such as torch.hann_window are recommended. To use "
+            "a rectangular window without this warning, set `window=torch.ones(n_fft)`.", UserWarning, stacklevel=4)
 
     def refuse(reason):
         return RuntimeError(
@@ -126,8 +126,8 @@ def istft(
     if window is None:
         warnings.warn(
             "A window was not provided. A rectangular window will be applied. Provide the window "
-            "that stft used, or set `window=torch.ones(n_fft, device=<device>)` to suppress this "
-            "warning.", UserWarning, stacklevel=5)
+            "that stft used, or set `window=torch.ones(n_fft)` to suppress this "
+            "warning.", UserWarning, stacklevel=4)
 
     def refuse(reason, separator=" : "):
         return RuntimeError(
@@ -192,7 +192,7 @@ def istft(
         warnings.warn(
             "The length of signal is shorter than the length parameter. Result is being padded "
             "with zeros in the tail. Please check your center and hop_length settings.",
-            UserWarning, stacklevel=5)
+            UserWarning, stacklevel=4)
         made = constant_pad_nd(made, (0, length - made.shape[1]))
     return made if input.ndim == 3 else made.squeeze(0)
 
