@@ -10,28 +10,10 @@ from ._core import blas as _blas
 from ._core import dtype as _dtypes
 from ._core.device import device, get_default_device, set_default_device
 from ._core.dtype import (
-    bfloat16,
-    bool_,
-    complex32,
-    complex64,
-    complex128,
-    dtype,
-    finfo,
-    float16,
-    float32,
-    float64,
-    get_default_dtype,
-    iinfo,
-    int8,
-    int16,
-    int32,
-    int64,
-    set_default_dtype,
-    uint8,
-    uint16,
-    uint32,
+    bfloat16, bool_, complex32, complex64, complex128, dtype, finfo, float16, float32, float64,
+    get_default_dtype, iinfo, int8, int16, int32, int64, set_default_dtype, uint8, uint16, uint32,
     uint64,
-)
+)  # fmt: skip
 from ._core.printing import set_printoptions
 from ._core.promotion import can_cast, promote_types
 from ._core.size import Size
@@ -71,15 +53,15 @@ for _kind in _dtypes.ALL:
             globals()[_name] = _kind
 for _layout in _ops.conversion.LAYOUTS.values():
     globals()[_layout.name] = _layout
-from .types_ import result_type, is_tensor, is_storage, set_default_tensor_type, typename  # noqa: E402
+from .types_ import result_type, is_tensor, is_storage, set_default_tensor_type, typename
 
-from math import e, inf, nan, pi  # noqa: E402
+from math import e, inf, nan, pi
 
 newaxis = None
 
-from . import random  # noqa: E402
-from ._core.generator import Generator, default_generator  # noqa: E402
-from .random import (  # noqa: E402
+from . import random
+from ._core.generator import Generator, default_generator
+from .random import (
     get_rng_state,
     initial_seed,
     manual_seed,
@@ -88,55 +70,33 @@ from .random import (  # noqa: E402
     thread_safe_generator,
 )
 
-from . import autograd  # noqa: E402
-from . import storage  # noqa: E402
-from .storage import (  # noqa: E402
-    BFloat16Storage,
-    BoolStorage,
-    ByteStorage,
-    CharStorage,
-    ComplexDoubleStorage,
-    ComplexFloatStorage,
-    DoubleStorage,
-    FloatStorage,
-    HalfStorage,
-    IntStorage,
-    LongStorage,
-    ShortStorage,
-    TypedStorage,
-    UntypedStorage,
-)
-from . import _tensor, _tensor_str, _utils, serialization  # noqa: E402
-from .serialization import load, save  # noqa: E402
+from . import autograd
+from . import storage
+from .storage import (
+    BFloat16Storage, BoolStorage, ByteStorage, CharStorage, ComplexDoubleStorage,
+    ComplexFloatStorage, DoubleStorage, FloatStorage, HalfStorage, IntStorage, LongStorage,
+    ShortStorage, TypedStorage, UntypedStorage,
+)  # fmt: skip
+from . import _tensor, _tensor_str, _utils, serialization
+from .serialization import load, save
 
-from . import accelerator, backends, cpu, cuda, mps, profiler  # noqa: E402
-from . import fft, linalg, nn, special  # noqa: E402
-from . import amp, distributions, optim, signal, utils  # noqa: E402
-from .amp.autocast_mode import (  # noqa: E402
-    autocast,
-    autocast_decrement_nesting,
-    autocast_increment_nesting,
-    clear_autocast_cache,
-    get_autocast_cpu_dtype,
-    get_autocast_dtype,
-    get_autocast_gpu_dtype,
-    is_autocast_cache_enabled,
-    is_autocast_cpu_enabled,
-    is_autocast_enabled,
-    set_autocast_cache_enabled,
-    set_autocast_cpu_dtype,
-    set_autocast_cpu_enabled,
-    set_autocast_dtype,
-    set_autocast_enabled,
+from . import accelerator, backends, cpu, cuda, mps, profiler
+from . import fft, linalg, nn, special
+from . import amp, distributions, optim, signal, utils
+from .amp.autocast_mode import (
+    autocast, autocast_decrement_nesting, autocast_increment_nesting, clear_autocast_cache,
+    get_autocast_cpu_dtype, get_autocast_dtype, get_autocast_gpu_dtype, is_autocast_cache_enabled,
+    is_autocast_cpu_enabled, is_autocast_enabled, set_autocast_cache_enabled,
+    set_autocast_cpu_dtype, set_autocast_cpu_enabled, set_autocast_dtype, set_autocast_enabled,
     set_autocast_gpu_dtype,
-)
-from .accelerator.streams import Event, Stream  # noqa: E402
-from .cuda import OutOfMemoryError  # noqa: E402
-from .utils import data as _data  # noqa: E402,F401
+)  # fmt: skip
+from .accelerator.streams import Event, Stream
+from .cuda import OutOfMemoryError
+from .utils import data as _data
 
 _blas.install()
 
 # Last: what explains missing names is put on the modules that are there by now.
-from . import compat  # noqa: E402
+from . import compat
 
 compat.missing.attach(Tensor)

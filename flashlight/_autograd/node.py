@@ -166,10 +166,10 @@ class Saved:
         """Return the tensor, with its history. Raises RuntimeError if it was modified since."""
         storage, layout = self.storage, self.layout
         if storage.version != self.version:
+            of = f", which is output {self.index} of {self.node.name()}," if self.node else ""
             raise RuntimeError(
                 "one of the variables needed for gradient computation has been modified by an "
-                f"inplace operation: [torch.{_legacy_name(layout)} "
-                f"{list(layout.size)}]{', which is output ' + str(self.index) + ' of ' + self.node.name() + ',' if self.node else ''} "
+                f"inplace operation: [torch.{_legacy_name(layout)} {list(layout.size)}]{of} "
                 f"is at version {storage.version}; expected version {self.version} instead. Hint: "
                 "enable anomaly detection to find the operation that failed to compute its "
                 "gradient, with torch.autograd.set_detect_anomaly(True)."

@@ -180,8 +180,10 @@ class finfo(_Info):
         largest = (2.0 - eps) * 2.0**top if type is not float8_e4m3fn else 448.0
         smallest = 2.0**bottom
         resolution = 10.0 ** -int((digits - 1) * 0.30102999566398120)
-        self._fields = dict(bits=bits, max=largest, min=-largest, eps=eps, tiny=smallest,
-                            smallest_normal=smallest, resolution=resolution, dtype=type.name)
+        self._fields = {
+            "bits": bits, "max": largest, "min": -largest, "eps": eps, "tiny": smallest,
+            "smallest_normal": smallest, "resolution": resolution, "dtype": type.name,
+        }  # fmt: skip
 
 
 class iinfo(_Info):
@@ -201,7 +203,7 @@ class iinfo(_Info):
         low, high = (
             (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if type.is_signed else (0, 2**bits - 1)
         )
-        self._fields = dict(bits=bits, min=low, max=high, dtype=type.name)
+        self._fields = {"bits": bits, "min": low, "max": high, "dtype": type.name}
 
 
 _DEFAULT = [float32]

@@ -5,15 +5,27 @@ from __future__ import annotations
 import functools
 
 from .dtype import (
-    SCALAR_TYPE_NAME, TO_COMPLEX, bool_, complex64, dtype, float32, float64, get_default_dtype,
-    int16, int64, uint8, uint16, uint32, uint64,
+    SCALAR_TYPE_NAME,
+    TO_COMPLEX,
+    bool_,
+    complex64,
+    dtype,
+    float32,
+    float64,
+    get_default_dtype,
+    int16,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
 )  # fmt: skip
 
 BOOL, INTEGER, FLOAT, COMPLEX = range(4)
 _WIDE_UNSIGNED = (uint16, uint32, uint64)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def promote_types(type1: dtype, type2: dtype) -> dtype:
     """Return the smallest dtype that holds the values of both, as `torch.promote_types`."""
     a, b = type1, type2

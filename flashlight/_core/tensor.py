@@ -88,7 +88,7 @@ class Tensor(TensorMethods, metaclass=TensorMeta):
             limit = max(ndim, 1)
             raise IndexError(f"Dimension out of range (expected to be in range of [{-limit}, "
                              f"{limit - 1}], but got {dim})" if ndim else
-                             "Dimension specified as {} but tensor has no dimensions".format(dim))
+                             f"Dimension specified as {dim} but tensor has no dimensions")
         return dim
 
     def storage_offset(self) -> int:

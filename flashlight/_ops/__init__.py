@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 
 from .._core.tensor import Tensor
-from . import through  # noqa: F401  the gradient of views
+from . import through
 from .kinds import inplace
 
 FAMILIES = (
@@ -42,4 +42,4 @@ for _name in FAMILIES:
         if os.environ.get("FLASHLIGHT_DEBUG"):
             print("family", _name, _error)
 
-from . import dunder  # noqa: E402,F401  operators, once their operations exist
+from . import dunder

@@ -62,8 +62,7 @@ def _functional(operation, name=None):
         if len(args) == len(parameters):
             *args, change = args
         return written(input, *args, **kwargs) if change else operation(input, *args, **kwargs)
-    parameters = [p for p in inspect.signature(operation).parameters.values()][1:]
-    first = list(inspect.signature(operation).parameters.values())[0]
+    first, *parameters = inspect.signature(operation).parameters.values()
     flag = inspect.Parameter("inplace", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=False)
     parameters.append(flag)
     call.__signature__ = inspect.Signature([first, *parameters])

@@ -330,7 +330,7 @@ def array_of(data, kind: dtype | None) -> mx.array:
 
     Raises ValueError for ragged sequences, TypeError for what is not a number.
     """
-    if isinstance(data, np.ndarray) or isinstance(data, np.generic):
+    if isinstance(data, (np.ndarray, np.generic)):
         data = np.asarray(data)
         own = _numpy_dtype(data)
         kind = check_supported(kind or own)

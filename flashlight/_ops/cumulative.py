@@ -124,7 +124,8 @@ def _running(name, function, later):
         at = mx.where(attained, positions, mx.zeros_like(positions))
         return values, mx.cummax(at, axis=dim).astype(mx.int64)
     body.__name__, body.__module__ = name, __name__
-    body.__doc__ = f"The running {'largest' if name == 'cummax' else 'smallest'} element along `dim`, and where it is."
+    extreme = "largest" if name == "cummax" else "smallest"
+    body.__doc__ = f"The running {extreme} element along `dim`, and where it is."
     made = primitive(body, returns=returns, dtypes=REAL, kernel=f"{name}_helper_cpu")
     made.gradients(
         input=lambda grad, input_shape, dim, indices: (

@@ -23,9 +23,7 @@ def normalize(index) -> list:
 
     Raises IndexError for what cannot be an index.
     """
-    if isinstance(index, tuple):
-        items = list(index)
-    elif isinstance(index, list) and _is_multi_index(index):
+    if isinstance(index, tuple) or isinstance(index, list) and _is_multi_index(index):
         items = list(index)
     else:
         items = [index]
@@ -40,7 +38,7 @@ def _is_multi_index(index) -> bool:
 
 
 def _normal(item):
-    if isinstance(item, bool) or isinstance(item, np.bool_):
+    if isinstance(item, (bool, np.bool_)):
         return bool(item)
     if item is None or item is Ellipsis:
         return item
@@ -406,9 +404,8 @@ def setitem(self, index, value) -> None:
                 ) from None
             raise
         return
-    if value.dtype is not self.dtype:
-        if value.ndim == 0 or isinstance(value, Tensor):
-            value = value.to(self.dtype)
+    if value.dtype is not self.dtype and (value.ndim == 0 or isinstance(value, Tensor)):
+        value = value.to(self.dtype)
     region = self if target is own else view_of(self, target)
     mask = _whole_mask(tensors, target)
     if mask is not None and value.numel() == 1:

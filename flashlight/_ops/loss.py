@@ -209,9 +209,9 @@ def _check_classes(target, classes, ignore_index):
         return
     bad = ((array < 0) | (array >= classes)) & (array != ignore_index)
     if bool(mx.any(bad).item()):
-        wrong = [
+        wrong = next(
             v for v in array.reshape(-1).tolist() if not 0 <= v < classes and v != ignore_index
-        ][0]
+        )
         raise IndexError(f"Target {wrong} is out of bounds.")
 
 

@@ -35,15 +35,31 @@ _KINDS = {"mx.array": TENSOR, "mx.array | None": OPTIONAL, "Operand": OPERAND,
 Operand: TypeAlias = Any
 NUMBERS = (int, float, complex, np.number, np.bool_)
 REQUIRED = inspect.Parameter.empty
-ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input",
-           "axes": "dims", "a": "input", "shape": "size"}
+ALIASES = {
+    "axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other",
+    "self": "input", "axes": "dims", "a": "input", "shape": "size",
+}  # fmt: skip
 
 
 class Operation:
     """A declared op: its body on arrays, its signature, its gradient rules."""
 
-    def __init__(self, body, *, promote=None, promoted=None, dtypes=None, returns=None, many=False,
-                 varargs=None, on_cpu=False, differentiable=True, name=None, node=None, kernel=None):
+    def __init__(
+        self,
+        body,
+        *,
+        promote=None,
+        promoted=None,
+        dtypes=None,
+        returns=None,
+        many=False,
+        varargs=None,
+        on_cpu=False,
+        differentiable=True,
+        name=None,
+        node=None,
+        kernel=None,
+    ):
         self.body = body
         self.name = name or body.__name__
         self.promote = promote
@@ -75,12 +91,17 @@ class Operation:
         names = self.names
         count = len(args)
         at = self.varargs
-        if at is not None and count > at and not isinstance(args[at], (tuple, list)):
-            if count > at + 1 or isinstance(args[at], (int, np.integer, Tensor)) or args[at] is None:
-                args = (*args[:at], tuple(args[at:]))
-                count = at + 1
+        if at is not None and count > at and not isinstance(args[at], (tuple, list)) and (
+            count > at + 1
+            or isinstance(args[at], (int, np.integer, Tensor))
+            or args[at] is None
+        ):
+            args = (*args[:at], tuple(args[at:]))
+            count = at + 1
         if count > self.positional:
-            raise TypeError(f"{self.name}() takes {self.positional} positional arguments but {count} were given")
+            raise TypeError(
+                f"{self.name}() takes {self.positional} positional arguments but {count} were given"
+            )
         values = [*args, *self.defaults[count:]]
         for key, value in kwargs.items():
             if key not in names:
@@ -93,13 +114,17 @@ class Operation:
             values[position] = value
         for position, value in enumerate(values):
             if value is REQUIRED:
-                raise TypeError(f"{self.name}() missing 1 required positional arguments: \"{names[position]}\"")
+                raise TypeError(
+                    f'{self.name}() missing 1 required positional arguments: "{names[position]}"'
+                )
         return values
 
     def expected(self, position: int, value, what: str) -> TypeError:
         """Return the error for an argument of the wrong type."""
-        return TypeError(f"{self.name}(): argument '{self.names[position]}' (position {position + 1}) must be "
-                         f"{what}, not {type(value).__name__}")
+        return TypeError(
+            f"{self.name}(): argument '{self.names[position]}' (position {position + 1}) must be "
+            f"{what}, not {type(value).__name__}"
+        )
 
     # ----- calling -----
 
@@ -143,11 +168,15 @@ class Operation:
         if override or (out is not None and is_override(out)):
             if out is not None:
                 kwargs["out"] = out
-            return call_overrides(self.function, overriding_in((*args, *kwargs.values())), args, kwargs)
+            return call_overrides(
+                self.function, overriding_in((*args, *kwargs.values())), args, kwargs
+            )
         if numbers and not inputs:
             kinds = ", ".join(type(value).__name__ for value in args)
-            raise TypeError(f"{self.name}() received an invalid combination of arguments - got ({kinds}), but one "
-                            "of them must be a Tensor")
+            raise TypeError(
+                f"{self.name}() received an invalid combination of arguments - got ({kinds}), but "
+                "one of them must be a Tensor"
+            )
         return self.run(values, inputs, numbers, out)
 
     def run(self, values: list, inputs: list, numbers: list, out=None):
@@ -178,7 +207,8 @@ class Operation:
     def _check_dtype(self, dtype):
         if dtype not in self.dtypes:
             raise NotImplementedError(
-                f"\"{self.kernel}\" not implemented for '{SCALAR_TYPE_NAME.get(dtype, dtype.name)}'")
+                f"\"{self.kernel}\" not implemented for '{SCALAR_TYPE_NAME.get(dtype, dtype.name)}'"
+            )
 
     def _computation(self, values, common):
         """Return a function of the input arrays that runs the body on them."""
@@ -197,11 +227,16 @@ class Operation:
                 cast = target is not None and position in promoted
                 if kinds[position] is LIST:
                     items = [next(supply) for _ in value]
-                    filled[position] = [a.astype(target) if a.dtype != target else a for a in items] \
-                        if cast else items
+                    filled[position] = (
+                        [a.astype(target) if a.dtype != target else a for a in items]
+                        if cast
+                        else items
+                    )
                 elif isinstance(value, Tensor):
                     array = next(supply)
-                    filled[position] = array.astype(target) if cast and array.dtype != target else array
+                    filled[position] = (
+                        array.astype(target) if cast and array.dtype != target else array
+                    )
                 elif cast and value is not None:
                     filled[position] = to_array(value, common)
             return body(*filled[:self.positional],
@@ -233,18 +268,24 @@ class Operation:
     def _write_out(self, out, outputs, inputs):
         for tensor in (*inputs, *(out if isinstance(out, (tuple, list)) else (out,))):
             if tensor._node is not None and local.grad_enabled:
-                raise RuntimeError(f"{self.name}(): functions with out=... arguments don't support automatic "
-                                   "differentiation, but one of the arguments requires grad.")
+                raise RuntimeError(
+                    f"{self.name}(): functions with out=... arguments don't support automatic "
+                    "differentiation, but one of the arguments requires grad."
+                )
         if isinstance(outputs, tuple):
             if not isinstance(out, (tuple, list)) or len(out) != len(outputs):
-                raise TypeError(f"{self.name}(): argument 'out' must be a tuple of {len(outputs)} Tensors")
+                raise TypeError(
+                    f"{self.name}(): argument 'out' must be a tuple of {len(outputs)} Tensors"
+                )
             for target, value in zip(out, outputs):
                 write_out(target, value)
             return type(outputs)(*out) if self.returns is not None else tuple(out)
         if isinstance(out, (tuple, list)) and len(out) == 1:
             out = out[0]
         if not isinstance(out, Tensor):
-            raise TypeError(f"{self.name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+            raise TypeError(
+                f"{self.name}(): argument 'out' must be Tensor, not {type(out).__name__}"
+            )
         return write_out(out, outputs)
 
     # ----- recording -----
@@ -277,7 +318,9 @@ class Operation:
     def save(self, node, values, inputs, results, compute) -> None:
         """Keep in `node` what the rules of the inputs that need a gradient ask for."""
         mask = tuple([edge is not None for edge in node.edges])
-        plan = node.plan = self.plan(mask, tuple([len(_tensors_of(values[p])) for p in self.tensors]))
+        plan = node.plan = self.plan(
+            mask, tuple([len(_tensors_of(values[p])) for p in self.tensors])
+        )
         saved: dict = {}
         for name in plan.names:
             saved[name] = self._value(name, values, results)
@@ -287,7 +330,8 @@ class Operation:
         node.saved = saved
 
     def plan(self, mask: tuple, counts: tuple) -> Plan:
-        """Return what to save and how to run the rules, for these edges and tensors per parameter."""
+        """Return what to save and how to run the rules, for these edges and tensors per parameter.
+        """
         key = mask, counts
         found = self._plans.get(key)
         if found is None:
@@ -318,7 +362,8 @@ class Operation:
         raise AttributeError(f"{self.name}: a gradient rule asks for '{name}'")
 
     def gradients(self, **rules) -> None:
-        """Declare rules, each named after the input it is for. Raises TypeError for unknown names."""
+        """Declare rules, each named after the input it is for. Raises TypeError for unknown names.
+        """
         for name, rule in rules.items():
             if name not in self.names:
                 raise TypeError(f"{self.name} has no input '{name}'")
@@ -339,16 +384,24 @@ class Rule:
         self.function = function
         names = list(inspect.signature(function).parameters)
         if names[0] not in ("grad", "grads"):
-            raise TypeError(f"{operation.name}: a gradient rule's first parameter is `grad` or `grads`")
+            raise TypeError(
+                f"{operation.name}: a gradient rule's first parameter is `grad` or `grads`"
+            )
         self.several = names[0] == "grads"
         self.needs = "needs" in names
         self.names = tuple(name for name in names[1:] if name != "needs")
         fields = () if operation.returns is None else operation.returns._fields
         for name in self.names:
             base = name[:-6] if name.endswith(("_shape", "_dtype")) else name
-            if base not in operation.names and name not in ("result", "results") and name not in fields:
-                raise TypeError(f"{operation.name}: a gradient rule asks for '{name}', which is neither a "
-                                "parameter nor a result")
+            if (
+                base not in operation.names
+                and name not in ("result", "results")
+                and name not in fields
+            ):
+                raise TypeError(
+                    f"{operation.name}: a gradient rule asks for '{name}', which is neither a "
+                    "parameter nor a result"
+                )
 
     def __call__(self, grads, saved, owner, mask):
         """Return the gradient(s) for the rule's input(s)."""
@@ -380,7 +433,9 @@ class Plan:
                     self.automatic = True
                 elif wanted:
                     names += [name for name in rule.names if name not in names]
-                self.steps.append((rule if wanted else None, count, operation.kinds[position] is LIST))
+                self.steps.append(
+                    (rule if wanted else None, count, operation.kinds[position] is LIST)
+                )
             else:
                 self.steps.append((None, count, operation.kinds[position] is LIST))
             edge += count
@@ -477,12 +532,15 @@ def _common(operation, values, inputs):
     if operation.promote is None:
         return None
     numbers = [values[p] for p in operation.promoted if isinstance(values[p], NUMBERS)]
-    common = result_of([t._layout for p in operation.promoted for t in _tensors_of(values[p])], numbers)
+    common = result_of(
+        [t._layout for p in operation.promoted for t in _tensors_of(values[p])], numbers
+    )
     return to_floating(common) if operation.promote is INT_TO_FLOAT else common
 
 
 def _common_device(inputs) -> device:
-    """Return where the result of these inputs lives: meta, else an accelerator, else the first's."""
+    """Return where the result of these inputs lives: meta, else an accelerator, else the first's.
+    """
     if not inputs:
         from .._core.device import get_default_device
         return get_default_device()
@@ -501,16 +559,22 @@ def write_out(out: Tensor, result: Tensor) -> Tensor:
     """Write `result` into `out=`, resizing and casting as PyTorch does."""
     target = out._layout
     if not can_cast(result._layout.dtype, target.dtype):
-        raise RuntimeError(f"result type {SCALAR_TYPE_NAME[result.dtype]} can't be cast to the desired output "
-                           f"type {SCALAR_TYPE_NAME[out.dtype]}")
+        raise RuntimeError(
+            f"result type {SCALAR_TYPE_NAME[result.dtype]} can't be cast to the desired output "
+            f"type {SCALAR_TYPE_NAME[out.dtype]}"
+        )
     if target.size != result._layout.size:
         if target.numel != 0:
             warnings.warn(
-                f"An output with one or more elements was resized since it had shape {list(out.shape)}, which "
-                f"does not match the required output shape {list(result.shape)}. This behavior is deprecated, "
-                "and in a future PyTorch release outputs will not be resized unless they have zero elements. "
-                "You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with "
-                "t.resize_(0).", UserWarning, stacklevel=5)
+                "An output with one or more elements was resized since it had shape "
+                f"{list(out.shape)}, which does not match the required output shape "
+                f"{list(result.shape)}. This behavior is deprecated, and in a future PyTorch "
+                "release outputs will not be resized unless they have zero elements. You can "
+                "explicitly reuse an out tensor t by resizing it, inplace, to zero elements with "
+                "t.resize_(0).",
+                UserWarning,
+                stacklevel=5,
+            )
         out.resize_(result.shape)
     array = read(result)
     if result._layout.dtype is not target.dtype:

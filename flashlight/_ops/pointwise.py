@@ -297,7 +297,7 @@ pow_.__name__ = pow_.__qualname__ = "pow"
 def float_power(input, exponent):
     """The power in double precision (complex numbers have none here: raises TypeError)."""
     from .._core.dtype import check_supported, complex128, float64
-    parts = [value for value in (input, exponent)]
+    parts = (input, exponent)
     if any(isinstance(v, complex) or isinstance(v, Tensor) and v.dtype.is_complex for v in parts):
         check_supported(complex128)
     parts = [as_dtype(v, float64) if isinstance(v, Tensor) else float(v) for v in parts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 import operator
 import warnings
@@ -216,7 +217,8 @@ def _extreme(name, function):
             )
         return function(input, axis=dims, keepdims=keepdim)
     body.__name__, body.__module__ = name, __name__
-    body.__doc__ = f"The {'largest' if name == 'amax' else 'smallest'} element over dimensions; ties share the gradient."
+    extreme = "largest" if name == "amax" else "smallest"
+    body.__doc__ = f"The {extreme} element over dimensions; ties share the gradient."
     made = primitive(body, dtypes=REAL, kernel=f"{name}_values_cpu")
     made.gradients(input=_share_ties)
     return made
@@ -259,7 +261,8 @@ def _arg(name, function):
             )
         return function(input, axis=d, keepdims=keepdim).astype(mx.int64)
     body.__name__, body.__module__ = name, __name__
-    body.__doc__ = f"The position of the {'largest' if name == 'argmax' else 'smallest'} element (the first of ties)."
+    extreme = "largest" if name == "argmax" else "smallest"
+    body.__doc__ = f"The position of the {extreme} element (the first of ties)."
     return primitive(
         body,
         differentiable=False,
@@ -319,7 +322,7 @@ def _max_or_min(name, whole, along, pair):
             return pair(input, other) if out is None else pair(input, other, out=out)
         if dim is None:
             _nonempty(name, input.shape, None)
-            result = whole(input) if input.ndim else whole(input)
+            result = whole(input)
             return result if out is None else out.resize_(result.shape).copy_(result)
         if isinstance(dim, bool) or not hasattr(dim, "__index__"):
             raise TypeError(f"{name}() received an invalid combination of arguments - got (Tensor, "
@@ -459,7 +462,8 @@ def _public_spread(name, operation):
             return operation(input, dim, correction, keepdim, out=out)
         return operation(input, dim, correction, keepdim)
     spread.__name__ = spread.__qualname__ = name
-    spread.__doc__ = f"The {'variance' if name == 'var' else 'standard deviation'}, of all elements or over `dim`."
+    measure = "variance" if name == "var" else "standard deviation"
+    spread.__doc__ = f"The {measure}, of all elements or over `dim`."
     return composite(spread)
 
 
@@ -509,7 +513,7 @@ def _vector_norm(input: mx.array, order=2, dim=None, keepdim=False) -> mx.array:
     """The vector norm over dimensions."""
     if order in (math.inf, -math.inf) and input.size == 0:
         dims = reduced(dim, input.ndim)
-        if builtin_any(input.shape[d] == 0 for d in dims):
+        if builtins.any(input.shape[d] == 0 for d in dims):
             raise RuntimeError(
                 f"linalg.vector_norm cannot compute the {order} norm on an empty "
                 f"{'tensor' if dim is None else 'dimension'} because the operation does not have "
@@ -520,14 +524,6 @@ def _vector_norm(input: mx.array, order=2, dim=None, keepdim=False) -> mx.array:
         found = mx.abs(input)
         return (found != 0).astype(found.dtype) if order == 0 else found
     return kernels.norm(input, order, dims, keepdim)
-
-
-def builtin_any(values):
-    """`any` of Python."""
-    for value in values:
-        if value:
-            return True
-    return False
 
 
 def _norm_rule(grad, input, result, order, dim, keepdim):
@@ -569,7 +565,7 @@ def sum_to_size(input, *size):
     size = tuple(size)
     shape = tuple(input.shape)
     extra = len(shape) - len(size)
-    if extra < 0 or builtin_any(n != m and m != 1 for n, m in zip(shape[extra:], size)):
+    if extra < 0 or builtins.any(n != m and m != 1 for n, m in zip(shape[extra:], size)):
         raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(shape)}}}.")
     dims = [
         *range(extra),

@@ -201,4 +201,4 @@ def _backward_method(self, gradient=None, retain_graph=None, create_graph=False,
 _backward_method.__name__ = _backward_method.__qualname__ = "backward"
 Tensor.backward = _backward_method
 
-from . import grad_mode  # noqa: E402
+from . import grad_mode

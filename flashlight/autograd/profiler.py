@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from flashlight.autograd.profiler_util import EventList, FunctionEvent, FunctionEventAvg
 from flashlight.autograd import _collector
+from flashlight.autograd.profiler_util import EventList, FunctionEvent, FunctionEventAvg
 
 __all__ = [
     "EventList",

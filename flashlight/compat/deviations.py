@@ -87,9 +87,10 @@ DEVIATIONS = (
     ),
     Deviation(
         name="Views of several outputs after a write through a detached alias",
-        why="such a write leaves no trace in the recorded graph, and looking for it would cost every operation",
-        differs="using an output of split, chunk or unbind after its base was written through `detach()` computes the "
-        "gradient of the values that were there; PyTorch raises",
+        why="such a write leaves no trace in the recorded graph, and looking for it would cost "
+        "every operation",
+        differs="using an output of split, chunk or unbind after its base was written through "
+        "`detach()` computes the gradient of the values that were there; PyTorch raises",
         instead="write through the base itself, which raises as in PyTorch",
     ),
     Deviation(

@@ -14,9 +14,9 @@ from enum import Enum
 from typing import Any
 
 from flashlight._ops import memory
+from flashlight.autograd._collector import Collector
 from flashlight.autograd.profiler import record_function
 from flashlight.autograd.profiler_util import EventList
-from flashlight.autograd._collector import Collector
 
 
 class ProfilerActivity(Enum):

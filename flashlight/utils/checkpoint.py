@@ -288,7 +288,7 @@ def checkpoint(
         if context_fn is not noop_context_fn:
             raise ValueError("debug=True is incompatible with non-default context_fn")
         logs = OperationLog(), OperationLog()
-        context_fn = lambda: logs  # noqa: E731
+        context_fn = lambda: logs
     first_context, second_context = context_fn()
     surroundings = _Surroundings(preserve_rng_state, args)
 
