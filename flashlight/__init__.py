@@ -92,6 +92,8 @@ from .amp.autocast_mode import (
 )  # fmt: skip
 from .accelerator.streams import Event, Stream
 from .cuda import OutOfMemoryError
+from . import hub, multiprocessing, overrides, testing
+from .utils import checkpoint as _checkpoint
 from .utils import data as _data
 
 _blas.install()

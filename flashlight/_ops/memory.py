@@ -8,7 +8,7 @@ import mlx.core as mx
 
 from flashlight._core import evaluation
 from flashlight._core.device import ACCELERATOR, STREAMS
-from flashlight._core.evaluation import flush, is_traced
+from flashlight._core.evaluation import flush, is_traced, local
 from flashlight._core.tensor import Tensor, read
 
 #: A device type's name, if this build of MLX has such a device.
@@ -66,3 +66,11 @@ def set_wired_limit(limit: int) -> int:
 def available_memory() -> int:
     """Return how many bytes can still be allocated, as far as the system tells."""
     return evaluation.available_memory()
+
+
+def evaluate_pending() -> None:
+    """Compute everything that was issued, also what nobody holds any more, and wait for it."""
+    pending = local.pending
+    arrays = [storage.array for storage in pending]
+    pending.clear()
+    mx.eval(arrays)
