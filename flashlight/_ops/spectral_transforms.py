@@ -13,6 +13,9 @@ from .padding import constant_pad_nd, pad
 from .rearrangement import fold
 from .shape import transpose, unfold
 
+_NO_WINDOW = "A window was not provided. A rectangular window will be applied."
+_ONES = "To use that one without this warning, set `window=torch.ones(n_fft)`."
+
 
 @composite(out=False)
 def stft(
@@ -57,10 +60,8 @@ def stft(
             "Note: you can still call torch.view_as_real on the complex output to recover the old "
             "return format.", UserWarning, stacklevel=4)
     if window is None and length > 1:
-        warnings.warn(
-            "A window was not provided. A rectangular window will be applied, which is known to "
-            "cause spectral leakage. Other windows such as torch.hann_window are recommended. To use "
-            "a rectangular window without this warning, set `window=torch.ones(n_fft)`.", UserWarning, stacklevel=4)
+        warnings.warn(f"{_NO_WINDOW} Other windows, such as torch.hann_window, leak less. {_ONES}",
+                      UserWarning, stacklevel=4)
 
     def refuse(reason):
         return RuntimeError(
@@ -124,10 +125,8 @@ def istft(
     hop = n_fft // 4 if hop_length is None else hop_length
     width = n_fft if win_length is None else win_length
     if window is None:
-        warnings.warn(
-            "A window was not provided. A rectangular window will be applied. Provide the window "
-            "that stft used, or set `window=torch.ones(n_fft)` to suppress this "
-            "warning.", UserWarning, stacklevel=4)
+        warnings.warn(f"{_NO_WINDOW} Provide the window that stft was given. {_ONES}",
+                      UserWarning, stacklevel=4)
 
     def refuse(reason, separator=" : "):
         return RuntimeError(
