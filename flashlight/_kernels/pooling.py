@@ -202,9 +202,10 @@ def fractional_starts(samples: mx.array, size: int, kernel: int, count: int) -> 
     alpha = mx.array((size - kernel) / (count - 1), samples.dtype)
     steps = mx.arange(count - 1).astype(samples.dtype)
     samples = samples[..., None]
-    starts = (mx.floor((steps + samples) * alpha) - mx.floor(samples * alpha)).astype(mx.int64)
+    starts = ((steps + samples) * alpha).astype(mx.int64) - (samples * alpha).astype(mx.int64)
     last = mx.full((*samples.shape[:-1], 1), size - kernel, mx.int64)
-    return mx.concatenate([starts, last], axis=-1)
+    # Numbers outside [0, 1) must not lead outside the input.
+    return mx.clip(mx.concatenate([starts, last], axis=-1), 0, size - kernel)
 
 
 def box_max_indices(input: mx.array, starts: Sequence[mx.array], kernel: Ints) -> mx.array:
