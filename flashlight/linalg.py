@@ -2,7 +2,12 @@
 unified.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from ._ops.linalg import LINALG
+
+if _TYPE_CHECKING:
+    from ._linalg_names import *  # noqa: F403
 
 globals().update(LINALG)
 __all__ = list(LINALG)

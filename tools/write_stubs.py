@@ -1,7 +1,7 @@
 """Writes the stubs through which a type checker sees names that are attached at import.
 
 Operations join `flashlight` and `Tensor` from tables, so their names and parameters stand in
-flashlight/_names.pyi and flashlight/_core/methods.pyi. `--check` only compares.
+flashlight/_names.pyi, flashlight/_core/methods.pyi and their like. `--check` only compares.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ast
 import inspect
 import keyword
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -75,6 +75,8 @@ def parameters_of(function: object, is_method: bool) -> str:
 def stub_of(name: str, value: object, is_method: bool) -> str:
     """One declaration."""
     indent = "    " if is_method else ""
+    if isinstance(value, type):
+        return f"{indent}{name}: Any"
     if isinstance(value, flashlight.dtype):
         return f"{indent}{name}: dtype"
     if inspect.isfunction(value) or inspect.isbuiltin(value):
@@ -103,20 +105,27 @@ def methods_stub() -> str:
     return HEADER + "\n".join([*lines, *method_lines()]) + "\n"
 
 
-def names_stub() -> str:
-    """The text of flashlight/_names.pyi."""
-    known = names_in_source(ast.parse((PACKAGE / "__init__.py").read_text()).body)
-    lines = ["from typing import Any", "", "from ._core.dtype import dtype",
-             "from ._core.tensor import Tensor", ""]
-    for name, value in sorted(vars(flashlight).items()):
+def names_stub(module: ModuleType) -> str:
+    """The names of a public module that its source doesn't bind one by one."""
+    known = names_in_source(ast.parse(Path(module.__file__ or "").read_text()).body)
+    lines = [
+        "from typing import Any",
+        "",
+        "from flashlight._core.dtype import dtype",
+        "from flashlight._core.tensor import Tensor",
+        "",
+    ]
+    for name, value in sorted(vars(module).items()):
         if name not in known and not name.startswith("_") and not isinstance(value, ModuleType):
             lines.append(stub_of(name, value, is_method=False))
     return HEADER + "\n".join(lines) + "\n"
 
 
-STUBS = {
+STUBS: dict[Path, Callable[[], str]] = {
     PACKAGE / "_core" / "methods.pyi": methods_stub,
-    PACKAGE / "_names.pyi": names_stub,
+    PACKAGE / "_names.pyi": lambda: names_stub(flashlight),
+    PACKAGE / "_linalg_names.pyi": lambda: names_stub(flashlight.linalg),
+    PACKAGE / "nn" / "_functional_names.pyi": lambda: names_stub(flashlight.nn.functional),
 }
 
 

@@ -91,6 +91,7 @@ from ._products import (
 native_channel_shuffle = channel_shuffle
 
 if TYPE_CHECKING:
+    from ._functional_names import *  # noqa: F403
     from .modules.linear_cross_entropy_options import LinearCrossEntropyOptions
 
 
