@@ -44,7 +44,7 @@ def storage_type(self: Tensor) -> type:
 
 def is_set_to(self: Tensor, tensor: Tensor) -> bool:
     """Whether both tensors see the same storage in the same way."""
-    return self._storage is tensor._storage and self._layout == tensor._layout
+    return self._storage is tensor._storage and self._layout is tensor._layout
 
 
 def data_ptr(self: Tensor) -> int:

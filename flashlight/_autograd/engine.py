@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from typing import NamedTuple
 
 from .._core.evaluation import local
 from .._core.tensor import Tensor
@@ -29,15 +30,8 @@ class Captures:
 
     def needed(self, roots: list) -> set:
         """Return the nodes on a path from the roots to a target (targets only if they lead on)."""
-        seen = set()
-        stack = [node for node, _ in roots]
-        while stack:
-            node = stack.pop()
-            if node not in seen:
-                seen.add(node)
-                stack.extend(edge[0] for edge in node.edges if edge is not None)
         needed = set()
-        for node in sorted(seen, key=_sequence):
+        for node in sorted(_reached(roots), key=_sequence):
             for edge in node.edges:
                 if edge is not None and (edge[0] in needed or edge[0] in self.positions):
                     needed.add(node)
@@ -54,7 +48,9 @@ def run(roots: list, grads: list, retain_graph: bool, create_graph: bool,
     """Propagate `grads` from `roots` (pairs of node and output index) to the leaves or captures."""
     was_enabled = local.grad_enabled
     outer = current_walk()
-    local.walk = next(_walks), captures is None and outer[1]
+    local.walk = Walk(
+        next(_walks), captures is None and outer.reaches_leaves, tuple(roots), captures
+    )
     _set_grad_enabled(create_graph)
     try:
         _walk(roots, grads, retain_graph, create_graph, captures)
@@ -66,12 +62,42 @@ def run(roots: list, grads: list, retain_graph: bool, create_graph: bool,
 _walks = itertools.count()
 
 
-def current_walk() -> tuple[int, bool]:
-    """Return a number for this thread's innermost walk (-1 outside), and whether all reach leaves.
+class Walk(NamedTuple):
+    """One backward pass: its number, whether it reaches all leaves, where it starts, what it is for."""
+
+    number: int
+    reaches_leaves: bool
+    roots: tuple
+    captures: Captures | None
+
+    def nodes(self) -> set:
+        """Return the nodes that it will run, or accumulate or capture at."""
+        if self.captures is not None:
+            return self.captures.needed(list(self.roots)) | set(self.captures.positions)
+        return _reached(self.roots)
+
+
+_OUTSIDE = Walk(-1, True, (), None)
+
+
+def current_walk() -> Walk:
+    """Return this thread's innermost walk; outside of any, one numbered -1.
 
     Checkpoints ask: what they recompute serves one walk, and the reentrant kind needs the leaves.
+    Hooks on several tensors ask which of them will see a gradient.
     """
-    return local.__dict__.get("walk", (-1, True))
+    return local.__dict__.get("walk", _OUTSIDE)
+
+
+def _reached(roots):
+    seen = set()
+    stack = [node for node, _ in roots]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack.extend(edge[0] for edge in node.edges if edge is not None)
+    return seen
 
 
 def _walk(roots, grads, retain_graph, create_graph, captures):
@@ -106,7 +132,12 @@ def _walk(roots, grads, retain_graph, create_graph, captures):
             if needed is not None and target not in needed and target not in captures.positions:
                 continue
             expected = target.outputs[index]
-            if grad._layout is not expected:
+            own = grad._layout
+            if own is not expected and (
+                own.size != expected.size
+                or own.dtype is not expected.dtype
+                or own.device is not expected.device
+            ):
                 grad = conform(grad, expected, node)
             _add(heap, waiting, target, index, grad)
 
@@ -197,11 +228,21 @@ def _run_tensor_hooks(node, incoming):
         for hook in list(registered.values()):
             changed = hook(grad)
             if changed is not None:
-                if not isinstance(changed, Tensor):
-                    raise TypeError("hook should return None or a Tensor, but returned "
-                                    f"{type(changed).__name__}")
+                _check_hooked(hook, grad, changed)
                 grad = changed
         incoming[index] = grad
+
+
+def _check_hooked(hook, grad, changed):
+    if not isinstance(changed, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(changed).__name__}'")
+    name = getattr(hook, "__name__", type(hook).__name__)
+    if changed._layout.size != grad._layout.size:
+        raise RuntimeError(f"hook '{name}' has changed the size of value")
+    if changed._layout.dtype is not grad._layout.dtype:
+        raise RuntimeError(
+            f"hook '{name}' has changed the type of value (was {grad.dtype}, got {changed.dtype})"
+        )
 
 
 def accumulate(leaf: AccumulateGrad, grad: Tensor, create_graph: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from .device import META, NATIVE, device
+from .device import CANONICAL, META, NATIVE, device
 from .dtype import dtype, float64
 from .size import Size, size_of
 
@@ -28,7 +28,7 @@ class Layout:
         self.stride = stride
         self.offset = offset
         self.dtype = dtype
-        self.device = device
+        self.device = CANONICAL.get(device.type, device)  # whoever comes first decides for all
         self.ndim = len(size)
         self.numel = math.prod(size)
         self.contiguous = is_contiguous(size, stride)
@@ -40,15 +40,6 @@ class Layout:
     def __repr__(self):
         return (f"Layout({tuple(self.size)}, stride={self.stride}, offset={self.offset}, "
                 f"{self.dtype.name}, {self.device})")
-
-    def __eq__(self, other):
-        return self is other or (
-            isinstance(other, Layout) and self.dtype is other.dtype and self.size == other.size
-            and self.stride == other.stride and self.offset == other.offset
-            and self.device == other.device)
-
-    def __hash__(self):
-        return hash((self.size, self.stride, self.offset))
 
     def view(self, size, stride, offset=None) -> Layout:
         """Return the layout of a view with another geometry."""

@@ -141,35 +141,45 @@ def _with_array(call, args):
     return NotImplemented
 
 
+_ABSENT = object()
+
+
+def _given(input, other, rest):
+    """Return the positional arguments of a call; keywords of these two names look the same."""
+    if other is _ABSENT:
+        return () if input is _ABSENT else (input,)
+    return (input, other, *rest)
+
+
 def _unary(operation, kernel):
     known: dict = {}
     _fast.append(known)
 
-    def call(*args, **options):
-        if len(args) == 1 and not options:
-            input = args[0]
-            if type(input) in TENSORS:
-                layout = input._layout
-                result_layout = known.get(layout)
-                storage = input._storage
-                if result_layout is not None and storage.layout is layout:
-                    result = new(Tensor)
-                    result._storage = storage = Storage(kernel(storage.array), result_layout)
-                    result._layout = result_layout
-                    result._node = result._meta = None
-                    result._index = 0
-                    pending = local.pending
-                    pending.append(storage)
-                    if len(pending) > LIMIT:
-                        flush(pending)
-                    if input._node is not None and local.grad_enabled and operation.differentiable:
-                        operation.record([input, *operation.defaults[1:]], [input], result)
-                    return result
-                result = operation(args, options)
-                if type(result) is Tensor and fast_paths[0]:
-                    _learn_unary(operation, known, layout, result)
-                return result
-        return operation(args, options)
+    def call(input=_ABSENT, *rest, **options):
+        if type(input) not in TENSORS or rest or options:
+            return operation(() if input is _ABSENT else (input, *rest), options)
+        layout = input._layout
+        storage = input._storage
+        made = known.get(layout)
+        if made is None or storage.layout is not layout:
+            result = operation((input,), options)
+            if type(result) is Tensor and fast_paths[0]:
+                _learn_unary(operation, known, layout, result)
+            return result
+        # The short way: as `wrap` and `track`, without their calls.
+        result = new(Tensor)
+        result._storage = storage = new(Storage)
+        storage.array = kernel(input._storage.array)
+        storage.layout = result._layout = made
+        storage.version = result._index = 0
+        result._node = result._meta = None
+        pending = local.pending
+        pending.append(storage)
+        if len(pending) > LIMIT:
+            flush(pending)
+        if input._node is not None and local.grad_enabled and operation.differentiable:
+            operation.record([input, *operation.defaults[1:]], [input], result)
+        return result
     return call
 
 
@@ -187,80 +197,60 @@ def _binary(operation, kernel, general):
     known: dict = {}
     _fast.append(known)
 
-    def call(*args, **options):
-        if len(args) == 2 and not options:
-            input, other = args
-            if type(input) in TENSORS:
-                layout = input._layout
-                storage = input._storage
-                if type(other) in TENSORS:
-                    if other._layout is layout:
-                        result_layout = known.get(layout)
-                        right = other._storage
-                        if (
-                            result_layout is not None
-                            and storage.layout is layout
-                            and right.layout is layout
-                        ):
-                            result = new(Tensor)
-                            result._storage = storage = Storage(
-                                kernel(storage.array, right.array), result_layout
-                            )
-                            result._layout = result_layout
-                            result._node = result._meta = None
-                            result._index = 0
-                            pending = local.pending
-                            pending.append(storage)
-                            if len(pending) > LIMIT:
-                                flush(pending)
-                            if input._node is not None or other._node is not None:
-                                if local.recording and operation.differentiable:
-                                    _record_pair(operation, input, other, result)
-                                elif local.grad_enabled and operation.differentiable:
-                                    operation.record([input, other, *operation.defaults[2:]],
-                                                     [input, other], result)
-                            return result
-                        result = general(args, options)
-                        if type(result) is Tensor and fast_paths[0]:
-                            _learn_binary(operation, known, layout, layout, result)
-                        return result
-                else:
-                    kind = type(other)
-                    result_layout = known.get((layout, kind))
-                    if result_layout is not None and storage.layout is layout:
-                        array = constant(other, layout.dtype)
-                        result = new(Tensor)
-                        result._storage = storage = Storage(
-                            kernel(storage.array, array), result_layout
-                        )
-                        result._layout = result_layout
-                        result._node = result._meta = None
-                        result._index = 0
-                        pending = local.pending
-                        pending.append(storage)
-                        if len(pending) > LIMIT:
-                            flush(pending)
-                        if (
-                            input._node is not None
-                            and local.grad_enabled
-                            and operation.differentiable
-                        ):
-                            operation.record(
-                                [input, other, *operation.defaults[2:]], [input], result
-                            )
-                        return result
-                    result = general(args, options)
-                    if type(result) is Tensor and fast_paths[0] and kind in _PLAIN_NUMBERS:
-                        _learn_binary(operation, known, (layout, kind), layout, result, kind)
-                    return result
-        return general(args, options)
+    def call(input=_ABSENT, other=_ABSENT, *rest, **options):
+        if type(input) not in TENSORS or rest or options:
+            if other is not _ABSENT and input is _ABSENT:
+                options["other"] = other
+                return general((), options)
+            return general(_given(input, other, rest), options)
+        layout = input._layout
+        if type(other) in TENSORS:
+            kind = None
+            key = layout if other._layout is layout else None
+        else:
+            kind = type(other)
+            key = layout, kind
+        made = known.get(key)
+        if made is None or input._storage.layout is not layout:
+            result = general(_given(input, other, rest), options)
+            if type(result) is Tensor and fast_paths[0] and key is not None:
+                _learn_binary(operation, known, key, layout, result, kind)
+            return result
+        if kind is None:
+            right = other._storage
+            if right.layout is not layout:
+                return general((input, other), options)
+            array = kernel(input._storage.array, right.array)
+        else:
+            array = kernel(input._storage.array, constant(other, layout.dtype))
+        # The short way: as `wrap` and `track`, without their calls.
+        result = new(Tensor)
+        result._storage = storage = new(Storage)
+        storage.array = array
+        storage.layout = result._layout = made
+        storage.version = result._index = 0
+        result._node = result._meta = None
+        pending = local.pending
+        pending.append(storage)
+        if len(pending) > LIMIT:
+            flush(pending)
+        if input._node is not None or (kind is None and other._node is not None):
+            if local.recording and kind is None and operation.differentiable:
+                _record_pair(operation, input, other, result)
+            elif local.grad_enabled and operation.differentiable:
+                inputs = [input, other] if kind is None else [input]
+                operation.record([input, other, *operation.defaults[2:]], inputs, result)
+        return result
     return call
 
 
 _PLAIN_NUMBERS = {bool: 0, int: 1, float: 2}
 
 
-def _learn_binary(operation, known, key, layout, result, kind=None):
+def _learn_binary(operation, known, key, layout, result, kind):
+    """Remember a layout whose tensors (or numbers of a type beside them) need no cast."""
+    if kind is not None and kind not in _PLAIN_NUMBERS:
+        return
     made = result._layout
     if not (layout.plain and made.plain and made.size == layout.size):
         return
@@ -290,7 +280,12 @@ def _record_pair(operation, input, other, result):
         return
     node.outputs = (layout,)
     node.sequence = sequence()
-    plan = node.plan = operation.plan((left is not None, right is not None), (1, 1))
+    which = (left is not None) + 2 * (right is not None)
+    plan = operation.pair_plans[which]
+    if plan is None:
+        mask = left is not None, right is not None
+        plan = operation.pair_plans[which] = operation.plan(mask, (1, 1))
+    node.plan = plan
     if plan.automatic:
         operation.save(
             node, [input, other, *operation.defaults[2:]], [input, other], (result,), None
@@ -467,9 +462,10 @@ def inplace(operation, name=None) -> Any:
         if type(self) not in TENSORS and is_override(self):
             return call_overrides(write, overriding_in((self, *args)), (self, *args), kwargs)
         recorded = local.grad_enabled
+        history = recorded and _any_history(self, args, kwargs)
         meta = self._meta
         if recorded and (self._node is not None or meta is not None and meta.creation is not None):
-            check_inplace(self)
+            check_inplace(self, history)
         layout = self._layout
         if layout.contiguous is False and layout.overlaps():
             raise RuntimeError(
@@ -477,7 +473,7 @@ def inplace(operation, name=None) -> Any:
                 "a single memory location. Please clone() the tensor before performing the "
                 "operation."
             )
-        if recorded and _any_history(self, args, kwargs):
+        if history:
             if self._node is STALE:
                 renew(self)
             result = operation(snapshot(self), *args, **kwargs)
@@ -505,8 +501,13 @@ def _any_history(self, args, kwargs):
     return False
 
 
-def replace(self: Tensor, result: Tensor, recorded: bool) -> Tensor:
-    """Write `result` into `self`, with its history if `recorded`."""
+def replace(
+    self: Tensor, result: Tensor, recorded: bool, node_class: type | None = None
+) -> Tensor:
+    """Write `result` into `self`, with its history if `recorded`.
+
+    `node_class` is the node's if there was a history before and `result` has none.
+    """
     layout, made = self._layout, result._layout
     storage = self._storage
     if made is layout and storage.layout is layout:
@@ -537,7 +538,7 @@ def replace(self: Tensor, result: Tensor, recorded: bool) -> Tensor:
     if recorded and (self._node is not None or result._node is not None
                      or self._meta is not None and self._meta.base is not None
                      and self._meta.base._node is not None):
-        adopt_result(self, result)
+        adopt_result(self, result, node_class)
     return self
 
 
@@ -554,7 +555,7 @@ def store(self: Tensor, array: mx.array, layout: Layout | None = None) -> None:
         flush(pending)
 
 
-def adopt_result(self: Tensor, result: Tensor) -> None:
+def adopt_result(self: Tensor, result: Tensor, node_class: type | None = None) -> None:
     """Give `self`, just written, the history of `result`, or of having been overwritten."""
     node = result._node
     if isinstance(node, OperationNode) and type(node.saved) is dict:
@@ -566,7 +567,7 @@ def adopt_result(self: Tensor, result: Tensor) -> None:
     edge = edge_of(result)
     own = edge_of(self)
     if edge is None and own is not None:
-        node = Overwritten()
+        node = (node_class or Overwritten)()
         node.edges, node.outputs, node.saved, node.sequence = (
             (own,),
             (self._layout,),

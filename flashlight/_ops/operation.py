@@ -16,7 +16,7 @@ import numpy as np
 
 from .._autograd.grad_mode import observers
 from .._autograd.history import STALE, renew
-from .._autograd.node import Node, PackedSaved, Saved, sequence
+from .._autograd.node import FREED, Node, PackedSaved, Saved, sequence
 from .._core.device import META, NATIVE, STREAMS, device
 from .._core.dtype import SCALAR_TYPE_NAME, float64
 from .._core.evaluation import local
@@ -83,6 +83,7 @@ class Operation:
         self.node_class = _node_class(node or self.name, self)
         self.function = None  # what users call, as overrides see it
         self._plans: dict = {}
+        self.pair_plans: list = [None] * 4  # for two tensors: which of them need a gradient
 
     # ----- binding -----
 
@@ -369,6 +370,7 @@ class Operation:
                 raise TypeError(f"{self.name} has no input '{name}'")
             self.rules[name] = Rule(self, rule)
         self._plans.clear()
+        self.pair_plans = [None] * 4
 
     def joint_gradient(self, rule) -> None:
         """Declare one rule for all inputs; it returns a gradient (or None) for each."""
@@ -417,13 +419,14 @@ class Rule:
 class Plan:
     """For one pattern of inputs that need a gradient: what to save, and which rules run."""
 
-    __slots__ = ("names", "automatic", "steps", "mask")
+    __slots__ = ("names", "automatic", "steps", "mask", "keeps_tensors")
 
     def __init__(self, operation: Operation, mask: tuple, counts: tuple):
         self.mask = mask
         self.automatic = False
         self.steps = []  # (rule or None, number of edges, whether a list) for each parameter given
         names: list = [] if operation.joint is None else list(operation.joint.names)
+        fields = () if operation.returns is None else operation.returns._fields
         edge = 0
         for position, count in zip(operation.tensors, counts):
             if operation.joint is None:
@@ -440,6 +443,11 @@ class Plan:
                 self.steps.append((None, count, operation.kinds[position] is LIST))
             edge += count
         self.names = tuple(names)
+        given = {operation.names[p] for p, count in zip(operation.tensors, counts) if count}
+        # A graph without saved tensors may be walked again and again.
+        self.keeps_tensors = self.automatic or any(
+            name in given or name in ("result", "results") or name in fields for name in names
+        )
 
 
 class OperationNode(Node):
@@ -469,6 +477,11 @@ class OperationNode(Node):
             else:
                 outgoing.append(rule(grads, saved, self, plan.mask))
         return outgoing
+
+    def release(self) -> None:
+        """Drop what was saved, if there is a tensor among it."""
+        if self.plan.keeps_tensors:
+            self.saved = FREED
 
     def _spread(self, result):
         """Bring a joint rule's gradients, one for each parameter, to one for each edge."""
