@@ -8,7 +8,10 @@ from typing import Any
 import flashlight as torch
 from flashlight import Tensor
 from flashlight._core.tensor import TENSORS
-from flashlight._ops.overrides import disabled_torch_function_impl
+from flashlight._ops.overrides import (
+    DisableTorchFunctionSubclass,
+    disabled_torch_function_impl,
+)
 from flashlight._utils import _rebuild_parameter, _rebuild_parameter_with_state
 
 __all__ = [
@@ -113,9 +116,11 @@ class UninitializedTensorMixin:
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
-        allowed = func in _allowed_while_uninitialized()
-        if allowed or type(func).__name__ in ("method-wrapper", "getset_descriptor"):
-            return super().__torch_function__(func, types, args, kwargs or {})
+        kind = type(func).__name__
+        name = getattr(func, "__name__", "")
+        if name in _ALLOWED or kind in ("method-wrapper", "getset_descriptor"):
+            with DisableTorchFunctionSubclass():
+                return func(*args, **(kwargs or {}))
         raise ValueError(
             f"Attempted to use an uninitialized parameter in {func}. This error happens when you "
             "are using a `LazyModule` or explicitly manipulating "
@@ -124,12 +129,16 @@ class UninitializedTensorMixin:
         )
 
 
-def _allowed_while_uninitialized() -> list:
-    names = (
-        "__hash__", "size", "copy_", "is_complex", "is_floating_point", "half", "float",
-        "double", "char", "short", "int", "long", "cuda", "cpu", "to", "get_device",
-    )  # fmt: skip
-    return [getattr(Tensor, name) for name in names]
+#: What may be done without a shape. All casts and moves are one operation, `_to_copy`.
+_ALLOWED = {
+    "__hash__",
+    "size",
+    "copy_",
+    "is_complex",
+    "is_floating_point",
+    "get_device",
+    "_to_copy",
+}
 
 
 def is_lazy(param: Any) -> bool:

@@ -12,13 +12,9 @@ _SLOTS = ("_storage", "_layout", "_node", "_index", "_meta", "__dict__")
 def swap_tensors(t1: Tensor, t2: Tensor) -> None:
     """Exchange data, gradients, hooks, attributes and class of two tensors, in place.
 
-    Whoever holds `t1` sees then what `t2` was, and the reverse. Raises RuntimeError if either has
-    weak references.
+    Whoever holds `t1` sees then what `t2` was, and the reverse; weak references, which PyTorch
+    refuses here, too.
     """
-    for name, tensor in (("t1", t1), ("t2", t2)):
-        own = getattr(tensor._node, "tensor", None)
-        if any(reference is not own for reference in weakref.getweakrefs(tensor)):
-            raise RuntimeError(f"Cannot swap {name} because it has weakref associated with it")
     for slot in _SLOTS:
         first, second = getattr(t1, slot), getattr(t2, slot)
         setattr(t1, slot, second)
