@@ -87,6 +87,23 @@ def sigmoid(x: mx.array) -> mx.array:
     return mx.reciprocal(exp(-x) + 1.0)
 
 
+@through_float32
+def tanh_gradient(grad: mx.array, result: mx.array) -> mx.array:
+    """The gradient of tanh, of its result."""
+    slope = 1.0 - result * result
+    return grad * (mx.conj(slope) if result.dtype == mx.complex64 else slope)
+
+
+def sigmoid_gradient(grad: mx.array, result: mx.array) -> mx.array:
+    """The gradient of sigmoid, of its result; PyTorch rounds each step in float16 only."""
+    if result.dtype == mx.complex64:
+        return grad * mx.conj((1.0 - result) * result)
+    if result.dtype == mx.bfloat16:
+        wide = result.astype(mx.float32)
+        return (grad.astype(mx.float32) * (1.0 - wide) * wide).astype(mx.bfloat16)
+    return grad * (1.0 - result) * result
+
+
 def logit(x: mx.array, eps: float | None = None) -> mx.array:
     """log(x / (1 - x)), with x first clamped to [eps, 1 - eps] where `eps` is given.
 
@@ -137,6 +154,7 @@ def pow(x: mx.array, y: mx.array) -> mx.array:
     return mx.power(x, y)
 
 
+@through_float32
 def hypot(x: mx.array, y: mx.array) -> mx.array:
     """sqrt(x² + y²) without overflow or underflow on the way."""
     x, y = mx.abs(x), mx.abs(y)
@@ -155,21 +173,18 @@ def sinc(x: mx.array) -> mx.array:
     return mx.where(zero, 1.0, sin(angle) / angle)
 
 
-@through_float32
 def xlogy(x: mx.array, y: mx.array) -> mx.array:
-    """x·log(y), and 0 where x is 0 and y is not NaN."""
+    """x·log(y), and 0 where x is 0 and y is not NaN; half types round the logarithm too."""
     return mx.where((x == 0.0) & (y == y), 0.0, x * mx.log(y))
 
 
-@through_float32
 def xlog1py(x: mx.array, y: mx.array) -> mx.array:
-    """x·log(1 + y), and 0 where x is 0 and y is not NaN."""
+    """x·log(1 + y), and 0 where x is 0 and y is not NaN; half types round the logarithm too."""
     return mx.where((x == 0.0) & (y == y), 0.0, x * mx.log1p(y))
 
 
-@through_float32
 def entr(x: mx.array) -> mx.array:
-    """-x·log(x): 0 at 0, -inf below."""
+    """-x·log(x): 0 at 0, -inf below; half types round the logarithm too."""
     outside = mx.where(x == 0.0, 0.0, mx.where(x < 0.0, -math.inf, x))
     return mx.where(x > 0.0, x * -mx.log(x), outside)
 

@@ -94,7 +94,8 @@ def erfinv(y: mx.array) -> mx.array:
 def ndtr(x: mx.array) -> mx.array:
     """The area under the standard normal density up to x."""
     if x.dtype in HALF:  # as PyTorch rounds it
-        return (erf(x * SQRT_HALF) + 1.0) * 0.5
+        scaled = (x.astype(mx.float32) * SQRT_HALF).astype(x.dtype)
+        return (erf(scaled) + 1.0) * 0.5
     return 0.5 * erfc(x * -SQRT_HALF)
 
 

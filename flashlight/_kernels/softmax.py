@@ -20,17 +20,30 @@ def softmax(x: mx.array, axis: int) -> mx.array:
     """e^x / Σ e^x along `axis`."""
     if x.ndim == 0:
         return softmax(x[None], 0).squeeze(0)
-    if x.dtype != mx.float64 and (x.shape[axis] <= NATIVE_LENGTH or on_accelerator()):
+    native = x.shape[axis] <= NATIVE_LENGTH and (x.dtype not in HALF or axis == x.ndim - 1)
+    if x.dtype != mx.float64 and (native or on_accelerator()):
         return mx.softmax(x, axis, precise=True)
     return _composed_softmax(x, axis)
 
 
-@through_float32
 def _composed_softmax(x: mx.array, axis: int) -> mx.array:
     if x.size == 0:
         return x
+    dtype = x.dtype
+    if dtype in HALF:
+        x = x.astype(mx.float32)
     weights = exp(x - mx.max(x, axis, keepdims=True))
-    return weights / reduction.sum(weights, (axis,), keepdims=True)
+    total = reduction.sum(weights, (axis,), keepdims=True)
+    if dtype in HALF and axis < x.ndim - 1:
+        weights = weights.astype(dtype).astype(mx.float32)  # as PyTorch keeps them
+    return (weights / total).astype(dtype)
+
+
+@through_float32
+def softmax_gradient(grad: mx.array, result: mx.array, axis: int) -> mx.array:
+    """The gradient of softmax, of its result."""
+    weighted = grad * result
+    return weighted - result * reduction.sum(weighted, (axis,), keepdims=True)
 
 
 def log_softmax(x: mx.array, axis: int) -> mx.array:
@@ -52,8 +65,13 @@ def log_softmax(x: mx.array, axis: int) -> mx.array:
 
 
 @through_float32
+def log_softmax_gradient(grad: mx.array, result: mx.array, axis: int) -> mx.array:
+    """The gradient of log_softmax, of its result."""
+    return grad - exp(result) * reduction.sum(grad, (axis,), keepdims=True)
+
+
 def logsumexp(x: mx.array, axes: tuple[int, ...], keepdims: bool = False) -> mx.array:
-    """log Σ e^x over `axes`; -inf where they are empty."""
+    """log Σ e^x over `axes`; -inf where they are empty. Half types round each step."""
     if not axes:  # of a 0-d array
         return logsumexp(x[None], (0,)).reshape(x.shape)
     if x.size == 0:

@@ -18,7 +18,6 @@ from .arithmetic import REAL, logical_and
 from .conversion import as_dtype
 from .kinds import composite, inplace, pointwise, primitive
 from .pointwise import exp, sigmoid, tanh, where
-from .reduction import sum
 
 NUMBERS = tuple(d for d in REAL if d is not bool_)
 
@@ -382,12 +381,15 @@ def _softmax(input: mx.array, dim) -> mx.array:
     return softmax_kernels.softmax(input, _soft_dim(input, dim))
 
 
-def _softmax_rule(grad, result, dim):
-    weighted = grad * result
-    return weighted - result * sum(weighted, dim, True)
+@primitive(name="_softmax_backward_data")
+def _softmax_grad(grad: mx.array, result: mx.array, dim) -> mx.array:
+    """The gradient of softmax from its result."""
+    if grad.ndim == 0:
+        return grad * result - result * (grad * result)
+    return softmax_kernels.softmax_gradient(grad, result, _soft_dim(grad, dim))
 
 
-_softmax.gradients(input=_softmax_rule)
+_softmax.gradients(input=lambda grad, result, dim: _softmax_grad(grad, result, dim))
 
 
 @primitive(dtypes=FLOATING, kernel="log_softmax_lastdim_kernel_impl", name="log_softmax")
@@ -398,7 +400,15 @@ def _log_softmax(input: mx.array, dim) -> mx.array:
     return softmax_kernels.log_softmax(input, _soft_dim(input, dim))
 
 
-_log_softmax.gradients(input=lambda grad, result, dim: grad - exp(result) * sum(grad, dim, True))
+@primitive(name="_log_softmax_backward_data")
+def _log_softmax_grad(grad: mx.array, result: mx.array, dim) -> mx.array:
+    """The gradient of log_softmax from its result."""
+    if grad.ndim == 0:
+        return grad - kernels.exp(result) * grad
+    return softmax_kernels.log_softmax_gradient(grad, result, _soft_dim(grad, dim))
+
+
+_log_softmax.gradients(input=lambda grad, result, dim: _log_softmax_grad(grad, result, dim))
 
 
 def _implicit_dim(name, ndim, stacklevel):

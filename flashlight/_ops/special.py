@@ -63,35 +63,35 @@ def _not_implemented(what: str) -> Callable:
 
 
 def _normal_slope(grad, scaled):
-    return grad * 0.5 * (2 / SQRT_PI) * exp(-(scaled * scaled)) * SQRT_HALF
+    return 2 / SQRT_PI * exp(-(scaled * scaled)) * (grad * 0.5) * SQRT_HALF
 
 
 erf = _unary(
     "erf",
     error_function.erf,
     "The error function, 2/√π ∫ exp(-t²) dt from 0 to x.",
-    lambda grad, input: grad * (2 / SQRT_PI) * exp(-(input * input)),
+    lambda grad, input: 2 / SQRT_PI * exp(-(input * input)) * grad,
     reported="erf_vml_cpu",
 )
 erfc = _unary(
     "erfc",
     error_function.erfc,
     "1 - erf(x), accurate where that is small.",
-    lambda grad, input: grad * (-2 / SQRT_PI) * exp(-(input * input)),
+    lambda grad, input: -2 / SQRT_PI * exp(-(input * input)) * grad,
     reported="erfc_vml_cpu",
 )
 erfinv = _unary(
     "erfinv",
     error_function.erfinv,
     "The inverse of the error function.",
-    lambda grad, result: grad * (SQRT_PI / 2) * exp(result * result),
+    lambda grad, result: SQRT_PI / 2 * exp(result * result) * grad,
     reported="erfinv_vml_cpu",
 )
 erfcx = _unary(
     "special_erfcx",
     error_function.erfcx,
     "exp(x²) erfc(x).",
-    lambda grad, input, result: grad * (2 * input * result - 2 / SQRT_PI),
+    lambda grad, input, result: (2 * input * result - 2 / SQRT_PI) * grad,
     dtypes=FULL,
 )
 ndtr = _unary(
@@ -144,7 +144,7 @@ def sinc(input: mx.array) -> mx.array:
 
 def _sinc_rule(grad, input):
     angle = input * math.pi
-    square = input * angle
+    square = input * input * math.pi
     slope = (angle * cos(angle) - sin(angle)) / square
     return where(square == 0, 0, grad * _c(slope))
 
@@ -239,10 +239,8 @@ def _mvlgamma(input: mx.array, p) -> mx.array:
 
 
 def _mvlgamma_rule(grad, input, p):
-    total = digamma(input)
-    for i in range(1, p):
-        total = total + digamma(input - 0.5 * i)
-    return grad * total
+    offsets = input.new_tensor([-0.5 * i for i in reversed(range(p))])
+    return grad * digamma(input.unsqueeze(-1) + offsets).sum(-1)
 
 
 _mvlgamma.gradients(input=_mvlgamma_rule)
