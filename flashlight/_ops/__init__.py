@@ -19,8 +19,8 @@ FAMILIES = (
     "matmul", "linalg", "fft", "special", "random", "dropout", "activation", "convolution",
     "pooling", "adaptive_pooling", "normalization", "batch_normalization", "attention", "loss",
     "embedding", "vision", "recurrent", "windows", "segment", "padding", "rearrangement",
-    "distance", "ctc", "einsum", "statistics", "integer", "spectral_transforms", "masked", "copies",
-    "inplace_functions", "sparse", "foreach", "quantize",
+    "distance", "ctc", "einsum", "statistics", "histograms", "integer", "spectral_transforms",
+    "masked", "copies", "inplace_functions", "sparse", "foreach", "quantize",
 )  # fmt: skip
 FUNCTIONS: dict = {}
 
