@@ -228,7 +228,6 @@ def resample_bytes(array: mx.array, axis: int, by: Table) -> mx.array:
 
 def identity_grid(size: tuple[int, ...], align_corners: bool, dtype: mx.Dtype) -> mx.array:
     """(H, W) -> (H · W, 3), (D, H, W) -> (D · H · W, 4): x, y, (z,) 1 of each pixel's center."""
-    number = np.float64 if dtype == mx.float64 else np.float32
     axes = []
     for n in size:
         ends = np.linspace(-1, 1, n, dtype=np.float64) if n > 1 else np.zeros(1)
@@ -236,4 +235,4 @@ def identity_grid(size: tuple[int, ...], align_corners: bool, dtype: mx.Dtype) -
     grid = np.meshgrid(*axes, indexing="ij")
     columns = [part.reshape(-1) for part in reversed(grid)]
     columns.append(np.ones(math.prod(size)))
-    return mx.array(np.stack(columns, axis=1).astype(number)).astype(dtype)
+    return mx.array(np.stack(columns, axis=1), dtype=dtype)

@@ -7,7 +7,6 @@ import math
 import mlx.core as mx
 import numpy as np
 
-from .._core.device import CPU
 from .._core.dtype import FLOATING, bfloat16, bool_, float16, float32, int64
 from .._core.errors import broadcast_shapes, not_implemented_for
 from .._kernels import attention as kernels
@@ -234,9 +233,9 @@ def _attend(parts, mask, lead, rules, dropout_p):
 
 def _seed(tensor):
     """Draw a key from the generator of the tensor's device."""
-    from .drawing import key_for, source_of
+    from .drawing import FOLLOW, key_for, source_of
 
-    source = source_of(None, tensor.device, tensor.device is not CPU)
+    source = source_of(FOLLOW, tensor.device)
     key = key_for(source)
     return mx.array(source.words32(2)) if key is None else key
 

@@ -164,7 +164,7 @@ def test_running_statistics():
 ])
 @pytest.mark.filterwarnings("ignore:Default grid_sample")
 def test_errors(call):
-    with pytest.raises(Exception) as expected:  # noqa: PT011, B017  any class: PyTorch's
+    with pytest.raises(Exception) as expected:
         call(torch)
     with pytest.raises(expected.type):
         call(flashlight)
