@@ -140,8 +140,8 @@ column_stack = _stacker("column_stack", lambda t: t.reshape(t.numel(), 1) if t.n
                         "Join 1-D tensors as columns.")
 
 
-@primitive
-def flip(input: mx.array, dims) -> mx.array:
+@primitive(name="flip")
+def _flip(input: mx.array, dims) -> mx.array:
     """Reverse dimensions; a copy."""
     chosen = wrap_dims((dims,) if isinstance(dims, int) else dims, input.ndim)
     if not input.ndim:
@@ -151,8 +151,7 @@ def flip(input: mx.array, dims) -> mx.array:
     ]
 
 
-flip.gradients(input=lambda grad, dims: flip(grad, dims))
-_flip = flip
+_flip.gradients(input=lambda grad, dims: _flip(grad, dims))
 
 
 @composite

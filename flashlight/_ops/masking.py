@@ -15,8 +15,8 @@ from .conversion import as_dtype
 from .kinds import SAME, Operand, composite, primitive
 
 
-@primitive(promote=SAME, promoted=("input", "other"))
-def where(condition: mx.array, input: Operand, other: Operand) -> mx.array:
+@primitive(promote=SAME, promoted=("input", "other"), name="where")
+def _where(condition: mx.array, input: Operand, other: Operand) -> mx.array:
     """input where the condition holds, other elsewhere."""
     if condition.dtype not in (mx.bool_, mx.uint8):
         raise RuntimeError("expected condition to be a boolean tensor, but got a tensor with dtype "
@@ -24,9 +24,10 @@ def where(condition: mx.array, input: Operand, other: Operand) -> mx.array:
     return mx.where(condition != 0 if condition.dtype == mx.uint8 else condition, input, other)
 
 
-where.gradients(input=lambda grad, condition: where(condition, grad, 0),
-                other=lambda grad, condition: where(condition, 0, grad))
-_where = where
+_where.gradients(
+    input=lambda grad, condition: _where(condition, grad, 0),
+    other=lambda grad, condition: _where(condition, 0, grad),
+)
 
 
 @composite
