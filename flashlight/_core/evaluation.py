@@ -34,6 +34,11 @@ class Local(threading.local):
 local = Local()
 
 
+def ready() -> None:
+    """Make sure that this thread queues its work on the shared stream; cheap, once it does."""
+    _ = local.pending
+
+
 def _after_fork():
     mx.set_default_stream(STREAMS.native)
     local.pending = []

@@ -15,7 +15,7 @@ import numpy as np
 
 from .device import STREAMS
 from .dtype import bfloat16, bool_, dtype
-from .evaluation import evaluate
+from .evaluation import evaluate, ready
 from .layout import Layout, contiguous, overriding
 from .reading import recipe
 
@@ -37,6 +37,7 @@ class Storage:
         own = self.layout
         if own is layout:
             return self.array
+        ready()
         array = self.array
         if own.dtype is not layout.dtype:
             array = reinterpret(array, own.dtype, layout.dtype)
@@ -51,6 +52,7 @@ class Storage:
         if own is layout:
             self.array = values
             return
+        ready()
         array = self.array
         if own.dtype is not layout.dtype:
             array = reinterpret(array, own.dtype, layout.dtype)

@@ -23,7 +23,7 @@ from .._core.dtype import (
     get_default_dtype,
     int64,
 )  # fmt: skip
-from .._core.evaluation import ensure_memory
+from .._core.evaluation import ensure_memory, ready
 from .._core.layout import contiguous
 from .._core.layout import layout as layout_of
 from .._core.promotion import number_dtype, promote_types
@@ -73,6 +73,7 @@ def finish(array: mx.array, where, requires_grad=False) -> Tensor:
 def filled(size: tuple, value, kind: dtype, where) -> Tensor:
     """Return a new tensor of one value."""
     check_supported(kind)
+    ready()
     nbytes = _bytes_of(size, kind)
     if where is not META:
         ensure_memory(nbytes)

@@ -7,7 +7,9 @@ import operator
 
 import mlx.core as mx
 
+from .._core.dtype import FROM_MLX
 from .._core.errors import wrap_dim, wrap_dims
+from .._core.evaluation import ensure_memory
 from .._core.promotion import promote_types
 from .._core.tensor import Tensor
 from .conversion import as_dtype
@@ -234,6 +236,7 @@ def rot90(input, k=1, dims=(0, 1)):
 @primitive(name="repeat")
 def _repeat(input: mx.array, repeats) -> mx.array:
     """Tile an array."""
+    ensure_memory(math.prod(input.shape) * math.prod(repeats) * FROM_MLX[input.dtype].itemsize)
     return mx.tile(input, repeats)
 
 

@@ -19,7 +19,7 @@ from .._autograd.history import (
     renew,
 )  # fmt: skip
 from .._autograd.node import Node, Saved, sequence
-from .._core.dtype import SCALAR_TYPE_NAME
+from .._core.dtype import SCALAR_TYPE_NAME, bfloat16, float16
 from .._core.errors import broadcast_shapes
 from .._core.evaluation import LIMIT, flush, local
 from .._core.layout import Layout
@@ -166,14 +166,15 @@ def _unary(operation, kernel):
             if type(result) is Tensor and fast_paths[0]:
                 _learn_unary(operation, known, layout, result)
             return result
-        # The short way: as `wrap` and `track`, without their calls.
+        # The short way: as `wrap` and `track`, without their calls. The first look at `local`
+        # gives a new thread the shared stream, so it comes before any work of MLX's.
+        pending = local.pending
         result = new(Tensor)
         result._storage = storage = new(Storage)
         storage.array = kernel(input._storage.array)
         storage.layout = result._layout = made
         storage.version = result._index = 0
         result._node = result._meta = None
-        pending = local.pending
         pending.append(storage)
         if len(pending) > LIMIT:
             flush(pending)
@@ -216,6 +217,7 @@ def _binary(operation, kernel, general):
             if type(result) is Tensor and fast_paths[0] and key is not None:
                 _learn_binary(operation, known, key, layout, result, kind)
             return result
+        pending = local.pending  # before any work of MLX's: see `_unary`
         if kind is None:
             right = other._storage
             if right.layout is not layout:
@@ -230,7 +232,6 @@ def _binary(operation, kernel, general):
         storage.layout = result._layout = made
         storage.version = result._index = 0
         result._node = result._meta = None
-        pending = local.pending
         pending.append(storage)
         if len(pending) > LIMIT:
             flush(pending)
@@ -259,6 +260,8 @@ def _learn_binary(operation, known, key, layout, result, kind):
     if operation.promote is None or (
         kind is not None and _PLAIN_NUMBERS[kind] > layout.dtype.category
     ):
+        return
+    if kind is not None and operation.exact_numbers and layout.dtype in (float16, bfloat16):
         return
     if len(known) > 4096:
         known.clear()
@@ -566,7 +569,8 @@ def adopt_result(self: Tensor, result: Tensor, node_class: type | None = None) -
                 item.storage, item.version = self._storage, self._storage.version
     edge = edge_of(result)
     own = edge_of(self)
-    if edge is None and own is not None:
+    is_view = self._meta is not None and self._meta.base is not None
+    if edge is None and own is not None and not is_view:
         node = (node_class or Overwritten)()
         node.edges, node.outputs, node.saved, node.sequence = (
             (own,),

@@ -18,8 +18,8 @@ from .._autograd.grad_mode import observers
 from .._autograd.history import STALE, renew
 from .._autograd.node import FREED, Node, PackedSaved, Saved, sequence
 from .._core.device import META, NATIVE, STREAMS, device
-from .._core.dtype import SCALAR_TYPE_NAME, float64
-from .._core.evaluation import local
+from .._core.dtype import SCALAR_TYPE_NAME, bfloat16, float16, float32, float64
+from .._core.evaluation import local, ready
 from .._core.promotion import can_cast, result_of, to_floating
 from .._core.tensor import TENSORS, Tensor, read, to_array, wrap
 from .interception import intercepted, interceptors
@@ -59,6 +59,7 @@ class Operation:
         name=None,
         node=None,
         kernel=None,
+        exact_numbers=False,
     ):
         self.body = body
         self.name = name or body.__name__
@@ -69,6 +70,8 @@ class Operation:
         self.on_cpu = on_cpu
         self.differentiable = differentiable
         self.kernel = kernel or self.name
+        # Beside half precision, numbers and 0-d tensors reach the body in float32.
+        self.exact_numbers = exact_numbers
         self.signature = inspect.signature(body)
         parameters = list(self.signature.parameters.values())
         self.names = [p.name for p in parameters]
@@ -182,6 +185,7 @@ class Operation:
 
     def run(self, values: list, inputs: list, numbers: list, out=None):
         """Compute on bound values, wrap the result and record it."""
+        ready()
         where = _common_device(inputs)
         common = None
         if self.promote is not None:
@@ -219,6 +223,7 @@ class Operation:
         if common is not None and target is None:
             from .._core.dtype import check_supported
             check_supported(common)
+        number = float32 if self.exact_numbers and common in (float16, bfloat16) else common
 
         def compute(arrays):
             filled = list(values)
@@ -235,11 +240,11 @@ class Operation:
                     )
                 elif isinstance(value, Tensor):
                     array = next(supply)
-                    filled[position] = (
-                        array.astype(target) if cast and array.dtype != target else array
-                    )
+                    if cast and array.dtype != target:
+                        array = array.astype(target if array.ndim else number.mlx)
+                    filled[position] = array
                 elif cast and value is not None:
-                    filled[position] = to_array(value, common)
+                    filled[position] = to_array(value, number)
             return body(*filled[:self.positional],
                         **dict(zip(self.names[self.positional:], filled[self.positional:])))
         return compute
