@@ -63,7 +63,9 @@ _walks = itertools.count()
 
 
 class Walk(NamedTuple):
-    """One backward pass: its number, whether it reaches all leaves, where it starts, what it is for."""
+    """One backward pass: its number, whether it reaches all leaves, where it starts, what it is
+    for.
+    """
 
     number: int
     reaches_leaves: bool

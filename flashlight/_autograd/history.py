@@ -113,40 +113,54 @@ def make_leaf(tensor: Tensor) -> None:
     tensor._index = 0
 
 
-def check_inplace(tensor: Tensor) -> None:
-    """Raise RuntimeError if a recorded operation must not write into `tensor`."""
+def check_inplace(tensor: Tensor, history: bool = False) -> None:
+    """Raise RuntimeError if a recorded operation must not write into `tensor`.
+
+    `history` tells whether another input of the operation needs a gradient.
+    """
     node = tensor._node
     meta = tensor._meta
-    if node is not None:
-        if type(node) is AccumulateGrad:
-            raise RuntimeError(
-                "a leaf Variable that requires grad is being used in an in-place operation."
-            )
-        if meta is not None and meta.base is not None and type(meta.base._node) is AccumulateGrad:
+    base = None if meta is None else meta.base
+    if base is not None:
+        if meta.creation is not None and (history or node is not None or base._node is not None):
+            _refuse_write(tensor, meta)
+        if node is not None and (base._node is None or type(base._node) is AccumulateGrad):
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an "
                                "in-place operation.")
-    if meta is not None and meta.creation is not None and node is not None:
-        if meta.creation == "multi":
-            raise RuntimeError(
-                f"Output {tensor._index} of {node.name()} is a view and is being modified "
-                "inplace. This view is the output of a function that returns multiple views. "
-                "Such functions do not allow the output views to be modified inplace. You should "
-                "replace the inplace operation by an out-of-place one."
-            )
-        if meta.creation == "no_grad":
-            raise RuntimeError(
-                "A view was created in no_grad mode and is being modified inplace with grad mode "
-                "enabled. Given that this use case is ambiguous and error-prone, it is "
-                "forbidden. You can clarify your code by moving both the view and the inplace "
-                "either both inside the no_grad block (if you don't want the inplace to be "
-                "tracked) or both outside (if you want the inplace to be tracked)."
-            )
+    if type(node) is AccumulateGrad:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation."
+        )
+
+
+def _refuse_write(view, meta):
+    if meta.creation == "no_grad" or view._node is None:
+        what = "A view was created in no_grad mode and is being modified inplace with grad mode enabled."
+    else:
+        node, index = edge_of(view)
+        what = f"Output {index} of {node.plain_name()} is a view and is being modified inplace."
+    if meta.creation == "multi":
+        raise RuntimeError(
+            f"{what} This view is the output of a function that returns multiple views. Such "
+            "functions do not allow the output views to be modified inplace. You should replace "
+            "the inplace operation by an out-of-place one."
+        )
+    raise RuntimeError(
+        f"{what} Given that this use case is ambiguous and error-prone, it is forbidden. You can "
+        "clarify your code by moving both the view and the inplace either both inside the no_grad "
+        "block (if you don't want the inplace to be tracked) or both outside (if you want the "
+        "inplace to be tracked)."
+    )
 
 
 class CopySlices(Node):
     """A base after one of its views was written: old gradient outside the view, new one inside."""
 
     __slots__ = ("geometry",)
+
+    def name(self) -> str:
+        """Return PyTorch's name."""
+        return "torch::autograd::CopySlices"
 
     def apply(self, grads: list) -> tuple:
         """Return the gradients of the base's old value and of what was written."""
@@ -196,7 +210,11 @@ def adopt(tensor: Tensor, result_edge) -> None:
 
 def _get_requires_grad(self) -> bool:
     """Whether operations on this tensor are recorded."""
-    return self._node is not None
+    if self._node is not None:
+        return True
+    meta = self._meta
+    return (meta is not None and meta.creation == "no_grad" and meta.base is not None
+            and meta.base._node is not None)
 
 
 def _set_requires_grad(self, value) -> None:
@@ -220,6 +238,8 @@ def _set_requires_grad(self, value) -> None:
 
 def requires_grad_(self, requires_grad: bool = True):
     """Set `requires_grad` and return this tensor. Raises RuntimeError for other than leaves."""
+    if requires_grad and self._layout.dtype.category < 2:
+        raise RuntimeError("only Tensors of floating point dtype can require gradients")
     _set_requires_grad(self, requires_grad)
     return self
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 import weakref
+from typing import Any
 
 from .._core.layout import Layout
 from .._core.storage import Storage
@@ -24,6 +26,8 @@ class Node:
     """
 
     __slots__ = ("edges", "outputs", "saved", "sequence", "__dict__", "__weakref__")
+
+    saved: Any
 
     #: hooks by output index, run on a gradient before the node; see `add_tensor_hook`
     tensor_hooks = None
@@ -53,6 +57,10 @@ class Node:
     def name(self) -> str:
         """Return the node's name."""
         return type(self).__name__
+
+    def plain_name(self) -> str:
+        """Return the operation's name, as messages say it."""
+        return re.sub(r"Backward\d*$", "", self.name())
 
     @property
     def next_functions(self) -> tuple:
@@ -87,7 +95,7 @@ class Node:
         return Handle(hooks, function)
 
     def __repr__(self):
-        return f"<{self.name()} object at {hex(id(self))}>"
+        return f"<{self.name().rpartition(':')[2]} object at {hex(id(self))}>"
 
 
 class Handle:
@@ -128,6 +136,10 @@ class AccumulateGrad(Node):
         self.layout = tensor._layout
         self.tensor = weakref.ref(tensor)
 
+    def name(self) -> str:
+        """Return PyTorch's name."""
+        return "torch::autograd::AccumulateGrad"
+
     def release(self) -> None:
         """A leaf saves nothing."""
 
@@ -166,7 +178,9 @@ class Saved:
         """Return the tensor, with its history. Raises RuntimeError if it was modified since."""
         storage, layout = self.storage, self.layout
         if storage.version != self.version:
-            of = f", which is output {self.index} of {self.node.name()}," if self.node else ""
+            node = owner if self.is_output else self.node
+            known = node is not None and type(node) is not AccumulateGrad
+            of = f", which is output {self.index} of {node.plain_name()}," if known else ""
             raise RuntimeError(
                 "one of the variables needed for gradient computation has been modified by an "
                 f"inplace operation: [torch.{_legacy_name(layout)} {list(layout.size)}]{of} "

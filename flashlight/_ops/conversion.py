@@ -5,7 +5,8 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
-from .._autograd.history import check_inplace, meta_of
+from .._autograd.history import check_inplace, edge_of, meta_of
+from .._autograd.node import sequence
 from .._core.device import META, NATIVE, STREAMS, device, resolve
 from .._core.dtype import (
     FROM_MLX,
@@ -30,7 +31,15 @@ from .._core.layout import layout as layout_of
 from .._core.storage import Storage
 from .._core.tensor import Tensor, make, read
 from .creation import filled, preserved_stride
-from .kinds import _any_history, adopt_result, composite, primitive, replace, store
+from .kinds import (
+    Overwritten,
+    _any_history,
+    adopt_result,
+    composite,
+    primitive,
+    replace,
+    store,
+)
 
 
 class memory_format:
@@ -409,10 +418,11 @@ def copy_(self, src, non_blocking=False):
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
         )
     recorded = local.grad_enabled
+    history = recorded and _any_history(self, (src,), {})
     if recorded and (
         self._node is not None or self._meta is not None and self._meta.creation is not None
     ):
-        check_inplace(self)
+        check_inplace(self, history)
     own = self._layout
     if own.overlaps():
         raise RuntimeError(
@@ -433,14 +443,44 @@ def copy_(self, src, non_blocking=False):
                 f"({_first(src.shape)}) at non-singleton dimension 0; copy_ of {list(src.shape)} "
                 f"into {list(own.size)}"
             ) from None
-    if not recorded or not _any_history(self, (src,), {}):
+    if not history:
         store(self, read(value))
-        if recorded and self._meta is not None and self._meta.base is not None:
-            return self
         return self
-    if value is src or value._node is src._node:
-        value = _clone(value)
-    return replace(self, value, recorded)
+    # A view's base remembers by itself what it was around the view.
+    is_view = self._meta is not None and self._meta.base is not None
+    before, source = None if is_view else edge_of(self), edge_of(value)
+    written = value.detach()
+    if source is not None:
+        node = CopyBackwards()
+        node.edges, node.outputs, node.saved = (before, source), (own,), None
+        node.sequence = sequence()
+        written._node = node
+    return replace(self, written, recorded, CopyBackwards)
+
+
+class CopyBackwards(Overwritten):
+    """The node of a tensor that was copied into: all of the gradient belongs to the source."""
+
+    __slots__ = ()
+
+    def apply(self, grads: list) -> tuple:
+        """Return zeros for what was overwritten, and the gradient for the source."""
+        if len(self.edges) == 1:
+            return Overwritten.apply(self, grads)
+        before, source = self.edges
+        return (None if before is None else grads[0]._zeros()), grads[0]
+
+
+class FillBackward0(Overwritten):
+    """The node of a tensor that was filled with a number."""
+
+    __slots__ = ()
+
+
+class ZeroBackward0(Overwritten):
+    """The node of a tensor that was set to zero."""
+
+    __slots__ = ()
 
 
 def _first(size):
@@ -456,20 +496,26 @@ def fill_(self, value):
         return copy_(self, value)
     if isinstance(value, _COMPLEX) and not self.dtype.is_complex:
         raise RuntimeError(f"value cannot be converted to type {self.dtype.name} without overflow")
-    value = filled((), value, self.dtype, self.device)
+    return _fill(self, value, FillBackward0)
+
+
+def _fill(self, value, node_class):
+    recorded = local.grad_enabled
+    if recorded:
+        check_inplace(self)
     own = self._layout
+    if own.device is META:
+        return self
+    value = filled((), value, own.dtype, own.device)
     if own.overlaps():  # every element gets the same value, so sharing memory is no harm
-        recorded = local.grad_enabled
-        if recorded:
-            check_inplace(self)
         once = own.view(
             [1 if step == 0 else n for n, step in zip(own.size, own.stride)], own.stride
         )
         store(self, mx.broadcast_to(read(value), tuple(once.size)), once)
         if recorded and self._node is not None:
-            adopt_result(self, value)
+            adopt_result(self, value, node_class)
         return self
-    return copy_(self, value)
+    return replace(self, value, recorded, node_class)
 
 
 _COMPLEX = complex
@@ -477,7 +523,7 @@ _COMPLEX = complex
 
 def zero_(self):
     """Set every element to zero."""
-    return fill_(self, 0)
+    return _fill(self, 0, ZeroBackward0)
 
 
 @composite

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from typing import NamedTuple
 
+from .._autograd.engine import current_walk
 from .._autograd.grad_mode import observers, refresh
 from .._autograd.history import edge_of
 from .._autograd.node import Node
@@ -67,11 +70,12 @@ def allow_mutation_on_saved_tensors():
         yield None
 
 
-class GradientEdge(tuple):
-    """A place in the graph: `node` and the number of its output."""
+class GradientEdge(NamedTuple):
+    """A place in the graph: a node and the number of its output; what `grad` takes for a tensor."""
 
-    node = property(lambda self: self[0])
-    output_nr = property(lambda self: self[1])
+    node: Node
+    output_nr: int
+    ownership_token: Node | None = None
 
 
 def get_gradient_edge(tensor: Tensor) -> GradientEdge:
@@ -82,7 +86,7 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
             "It is not possible to get the gradient edge for a Tensor that does not require "
             "gradients"
         )
-    return GradientEdge(edge)
+    return GradientEdge(*edge)
 
 
 def increment_version(tensor) -> None:
@@ -108,25 +112,34 @@ class _Handles:
 
 
 def register_multi_grad_hook(tensors, fn, *, mode="all"):
-    """Call `fn` once the gradients of all (or any) of the tensors are there; returns a handle."""
+    """Call `fn` in each backward pass that reaches some of the tensors; return a handle.
+
+    With `mode="all"`, once all gradients that this pass computes are there: `fn(grads)`, with None
+    for the others. With `"any"`, at the first one: `fn(grad)`. Raises ValueError for other modes.
+    """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    count = len(tensors)
-    state = {"grads": [None] * count, "seen": 0}
+    edges = [get_gradient_edge(tensor) for tensor in tensors]
+    lock = threading.Lock()
+    passes: dict = {}  # number of the walk -> [how many gradients are still to come, those there]
 
     def hook_for(index):
         def hook(grad):
+            walk = current_walk()
+            with lock:
+                found = passes.get(walk.number)
+                if found is None:
+                    passes.clear()
+                    nodes = walk.nodes()
+                    expected = sum(edge.node in nodes for edge in edges)
+                    found = passes[walk.number] = [expected, [None] * len(edges)]
+                first = not any(known is not None for known in found[1])
+                found[0] -= 1
+                found[1][index] = grad
             if mode == "any":
-                if state["seen"] == 0:
+                if first:
                     fn(grad)
-                state["seen"] = (state["seen"] + 1) % count
-                return
-            state["grads"][index] = grad
-            state["seen"] += 1
-            if state["seen"] == count:
-                fn(state["grads"])
-                state["grads"], state["seen"] = [None] * count, 0
+            elif found[0] == 0:
+                fn(found[1])
         return hook
     return _Handles([tensor.register_hook(hook_for(i)) for i, tensor in enumerate(tensors)])
-
-
