@@ -37,11 +37,31 @@ sign = mx.sign
 maximum = mx.maximum
 mul = _rounded(lambda x, y: x * y)
 div = _rounded(lambda x, y: x / y)
-add = _rounded(lambda x, y, alpha=None: x + (y if alpha is None else alpha * y))
 lerp = _rounded(lambda x, end, weight: x + weight * (end - x))
 addcmul = _rounded(lambda x, y, z, value=None: x + (y * z if value is None else value * y * z))
 addcdiv = _rounded(lambda x, y, z, value=None: x + (y / z if value is None else value * y / z))
 clamp = _rounded(lambda x, lowest, highest: mx.minimum(mx.maximum(x, lowest), highest))
+
+
+def add(x: mx.array, y: mx.array, alpha: mx.array | None = None) -> mx.array:
+    """x + alpha·y. PyTorch's `add`, alone of all, rounds the factor to the dtype as well."""
+    if alpha is None:
+        return _sum(x, y)
+    return _sum_scaled(x, y, like(alpha, x))
+
+
+_sum = _rounded(lambda x, y: x + y)
+_sum_scaled = _rounded(lambda x, y, alpha: x + alpha * y)
+
+
+def detach(x: mx.array) -> mx.array:
+    """`x` itself: arrays carry no gradients."""
+    return x
+
+
+def like(number: mx.array, x: mx.array) -> mx.array:
+    """A number rounded to the dtype of `x`."""
+    return number.astype(x.dtype) if x.dtype in _NARROW else number
 
 
 def where(condition: mx.array | bool, x: mx.array, y: mx.array) -> mx.array:

@@ -249,9 +249,7 @@ class OneCycleLR(MomentumCycle, LRScheduler):
         part = (step - start) / (end - start)
         rates = []
         for group in self.optimizer.param_groups:
-            rates.append(
-                self._anneal_func(group[phase["start_lr"]], group[phase["end_lr"]], part)
-            )
+            rates.append(self._anneal_func(group[phase["start_lr"]], group[phase["end_lr"]], part))
             if self.cycle_momentum:
                 momentum = self._anneal_func(
                     group[phase["start_momentum"]], group[phase["end_momentum"]], part

@@ -53,6 +53,7 @@ class TensorMath:
     sign = staticmethod(torch.sign)
     mul = staticmethod(torch.mul)
     div = staticmethod(torch.div)
+    detach = staticmethod(torch.Tensor.detach)
 
     @staticmethod
     def rounded(x: torch.Tensor) -> torch.Tensor:
@@ -73,6 +74,10 @@ class TensorMath:
         if isinstance(condition, bool):
             return x if condition else y
         return torch.where(condition, x, y)
+
+    @staticmethod
+    def like(number: Any, x: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(number, dtype=x.dtype, device=x.device)
 
     @staticmethod
     def zero_where(condition: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -165,9 +165,7 @@ def _advance(ops, step, mu, eta, *, lambd, lr, t0, alpha, weight_decay):
     return (step, next_mu, next_eta), numbers
 
 
-def _rule(
-    ops, grad, param, ax, *, averages, mu, rate, kept, weight_decay, decays, maximize
-):
+def _rule(ops, grad, param, ax, *, averages, mu, rate, kept, weight_decay, decays, maximize):
     if maximize:
         grad = ops.neg(grad)
     if decays:

@@ -184,9 +184,7 @@ class LBFGS(Optimizer):
             values["H_diag"] = curvature / change.dot(change)
         # Kept in the state because PyTorch keeps it there.
         weights = state.setdefault("al", [None] * history_size)
-        on_host = optimizer_steps.two_loops(
-            gradient, changes, steps, inverses, values["H_diag"]
-        )
+        on_host = optimizer_steps.two_loops(gradient, changes, steps, inverses, values["H_diag"])
         if on_host is not None:
             direction, weights[: len(changes)] = on_host
             return direction

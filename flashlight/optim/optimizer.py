@@ -150,11 +150,13 @@ class Optimizer:
                         )
 
     def __repr__(self) -> str:
-        lines = [f"{type(self).__name__} ("]
+        text = f"{type(self).__name__} ("
         for index, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {index}")
-            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
-        return "\n".join(lines) + "\n)"
+            text += f"\nParameter Group {index}\n"
+            text += "".join(
+                f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params"
+            )
+        return text + ")"
 
     def _accelerator_graph_capture_health_check(self) -> None:
         """Accept the call of subclasses written for CUDA graphs, which MLX does not have."""
@@ -171,9 +173,7 @@ class Optimizer:
         @functools.wraps(func)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             self = args[0]
-            with torch.profiler.record_function(
-                f"Optimizer.step#{type(self).__name__}.step"
-            ):
+            with torch.profiler.record_function(f"Optimizer.step#{type(self).__name__}.step"):
                 for hook in chain(
                     _global_optimizer_pre_hooks.values(), self._optimizer_step_pre_hooks.values()
                 ):
@@ -316,9 +316,7 @@ class Optimizer:
         for position, value in state_dict["state"].items():
             if position in parameters:
                 param = parameters[position]
-                state[param] = self._adapt(
-                    param, value, position, state_dict["param_groups"]
-                )
+                state[param] = self._adapt(param, value, position, state_dict["param_groups"])
             else:
                 state[position] = value
         for group, saved in zip(groups, saved_groups, strict=True):

@@ -158,6 +158,8 @@ def _rule(ops, grad, param, prev, step_size, *, lowest, highest, shrink, growth,
         grad = ops.neg(grad)
     agreement = ops.mul(grad, prev)
     turned = agreement < 0
+    # PyTorch keeps the factors in a tensor of the parameter's dtype.
+    growth, shrink = ops.like(growth, step_size), ops.like(shrink, step_size)
     grown = ops.where(agreement > 0, ops.mul(step_size, growth), step_size)
     step_size = ops.where(turned, ops.mul(step_size, shrink), grown)
     step_size = ops.clamp(step_size, lowest, highest)

@@ -185,7 +185,7 @@ def _rule(
         grad = ops.add(grad, param, weight_decay)
     if has_momentum:
         if buffer is None:
-            buffer = grad
+            buffer = ops.detach(grad)
         else:
             buffer = ops.add(ops.mul(buffer, momentum), grad, intake)
         grad = ops.add(grad, buffer, momentum) if nesterov else buffer
