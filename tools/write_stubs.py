@@ -78,7 +78,7 @@ def stub_of(name: str, value: object, is_method: bool) -> str:
     if isinstance(value, type):
         return f"{indent}{name}: Any"
     if isinstance(value, flashlight.dtype):
-        return f"{indent}{name}: dtype"
+        return f"{indent}{name}: _dtype"
     if inspect.isfunction(value) or inspect.isbuiltin(value):
         try:
             said = str(inspect.signature(value).return_annotation)
@@ -111,7 +111,7 @@ def names_stub(module: ModuleType) -> str:
     lines = [
         "from typing import Any",
         "",
-        "from flashlight._core.dtype import dtype",
+        "from flashlight._core.dtype import dtype as _dtype",
         "from flashlight._core.tensor import Tensor",
         "",
     ]

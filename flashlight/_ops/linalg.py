@@ -12,6 +12,7 @@ from .._core.errors import wrap_dim
 from .._core.evaluation import evaluate, is_traced
 from .._core.tensor import Tensor, read, wrap
 from . import linalg_factor as factor
+from . import linalg_ldl as ldl
 from . import linalg_solve as solving
 from . import linalg_spectral as spectral
 from .complex_parts import conj, real
@@ -582,8 +583,8 @@ LINALG = {
     "cond": cond, "cross": cross, "det": det, "diagonal": diagonal, "eig": spectral.eig,
     "eigh": spectral.eigh, "eigvals": spectral.eigvals, "eigvalsh": spectral.eigvalsh,
     "householder_product": factor.householder_product, "inv": solving.inv,
-    "inv_ex": solving.inv_ex, "ldl_factor": factor.ldl_factor,
-    "ldl_factor_ex": factor.ldl_factor_ex, "ldl_solve": factor.ldl_solve, "lstsq": solving.lstsq,
+    "inv_ex": solving.inv_ex, "ldl_factor": ldl.ldl_factor,
+    "ldl_factor_ex": ldl.ldl_factor_ex, "ldl_solve": ldl.ldl_solve, "lstsq": solving.lstsq,
     "lu": factor.lu, "lu_factor": factor.lu_factor, "lu_factor_ex": factor.lu_factor_ex,
     "lu_solve": solving.lu_solve, "matmul": linalg_matmul, "matrix_exp": matrix_exp,
     "matrix_norm": matrix_norm, "matrix_power": matrix_power, "matrix_rank": matrix_rank,
@@ -606,6 +607,9 @@ FUNCTIONS = {
     "svd_lowrank": spectral.svd_lowrank, "trace": trace,
     "triangular_solve": solving.triangular_solve, "vander": torch_vander,
 }  # fmt: skip
-METHODS = {name: f for name, f in FUNCTIONS.items() if name not in (
-    "lobpcg", "lu_unpack", "pca_lowrank", "svd_lowrank", "vander")} | {"norm": norm_method, "lu": factor.lu_method}
+METHODS = {
+    name: f
+    for name, f in FUNCTIONS.items()
+    if name not in ("lobpcg", "lu_unpack", "pca_lowrank", "svd_lowrank", "vander")
+} | {"norm": norm_method, "lu": factor.lu_method}
 INPLACE = ("renorm",)

@@ -1,4 +1,4 @@
-"""Factorisations of matrices: Cholesky, LU, QR, LDL."""
+"""Factorisations of matrices: Cholesky, LU, QR."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ LuUnpack = return_type("lu_unpack", "P", "L", "U")
 Qr = return_type("linalg_qr", "Q", "R")
 QrOld = return_type("qr", "Q", "R")
 Geqrf = return_type("geqrf", "a", "tau")
-LdlFactor = return_type("linalg_ldl_factor", "LD", "pivots")
-LdlFactorEx = return_type("linalg_ldl_factor_ex", "LD", "pivots", "info")
 
 
 def half_diagonal(matrix):
@@ -96,14 +94,22 @@ def cholesky_ex(A, *, upper=False, check_errors=False):
 def _raise_not_positive(name, info):
     array = info._read()
     if not is_traced(array):
-        raise_first(name, np.asarray(array), lambda k: (
-            "The factorization could not be completed because the input is not positive-definite (the leading minor of "
-            f"order {k} is not positive-definite)."))
+        raise_first(
+            name,
+            np.asarray(array),
+            lambda k: (
+                "The factorization could not be completed because the input is not "
+                "positive-definite (the leading minor of "
+                f"order {k} is not positive-definite)."
+            ),
+        )
 
 
 @composite
 def cholesky(A, *, upper=False):
-    """The factor L with A = L Lᴴ, or U with A = Uᴴ U. Raises LinAlgError if A is not positive-definite."""
+    """The factor L with A = L Lᴴ, or U with A = Uᴴ U. Raises LinAlgError if A is not
+    positive-definite.
+    """
     check_matrix("linalg.cholesky", A, True)
     source = adjoint(A) if upper else A
     L, info = _cholesky_ex(source)
@@ -113,30 +119,13 @@ def cholesky(A, *, upper=False):
 
 @composite
 def torch_cholesky(input, upper=False):
-    """The Cholesky factor, as `torch.cholesky`. Raises LinAlgError if the matrix is not positive-definite."""
+    """The Cholesky factor, as `torch.cholesky`. Raises LinAlgError if the matrix is not
+    positive-definite.
+    """
     check_matrix("cholesky", input, True)
     L, info = _cholesky_ex(adjoint(input) if upper else input)
     _raise_not_positive("cholesky", info)
     return adjoint(L) if upper else L
-
-
-@primitive(name="cholesky_inverse")
-def _cholesky_inverse(L: mx.array, upper) -> mx.array:
-    """L⁻ᴴ L⁻¹."""
-    from .linalg_solve import _solve_triangular
-    lower = mx.conjugate(mx.swapaxes(L, -2, -1)) if upper else L
-    identity = mx.broadcast_to(mx.eye(L.shape[-1], dtype=L.dtype), L.shape)
-    inverse = _solve_triangular.operation.body(lower, identity, False, False)
-    return matmul.operation.body(mx.conjugate(mx.swapaxes(inverse, -2, -1)), inverse)
-
-
-# As PyTorch's, that of all of L in A = L Lᴴ, with the triangle that the inverse does not read.
-def _cholesky_inverse_rule(grad, L, result, upper):
-    inner = matmul(result, matmul(grad + adjoint(grad), result))
-    return -matmul(L, inner) if upper else -matmul(inner, L)
-
-
-_cholesky_inverse.gradients(L=_cholesky_inverse_rule)
 
 
 @primitive
@@ -151,6 +140,7 @@ def cholesky_inverse(L: mx.array, upper=False) -> mx.array:
     return from_numpy(np.swapaxes(half, -1, -2).conj() @ half, L.dtype)
 
 
+# As PyTorch's, that of all of L in A = L Lᴴ, with the triangle that the inverse does not read.
 def _cholesky_inverse_rule(grad, L, result, upper):
     inner = matmul(result, matmul(grad + adjoint(grad), result))
     return -matmul(L, inner) if upper else -matmul(inner, L)
@@ -187,14 +177,23 @@ _cholesky_solve.joint_gradient(_cholesky_solve_rule)
 def cholesky_solve(B, L, upper=False):
     """The solution X of A X = B for the Cholesky factor of A."""
     if B.ndim < 2:
-        raise RuntimeError(f"b should have at least 2 dimensions, but has {B.ndim} dimensions instead")
+        raise RuntimeError(
+            f"b should have at least 2 dimensions, but has {B.ndim} dimensions instead"
+        )
     if L.ndim < 2:
-        raise RuntimeError(f"u should have at least 2 dimensions, but has {L.ndim} dimensions instead")
+        raise RuntimeError(
+            f"u should have at least 2 dimensions, but has {L.ndim} dimensions instead"
+        )
     if L.shape[-1] != L.shape[-2]:
-        raise RuntimeError(f"A must be batches of square matrices, but they are {L.shape[-2]} by {L.shape[-1]} matrices")
+        raise RuntimeError(
+            f"A must be batches of square matrices, but they are {L.shape[-2]} by {L.shape[-1]} "
+            "matrices"
+        )
     if B.shape[-2] != L.shape[-1]:
-        raise RuntimeError(f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by "
-                           f"{L.shape[-1]} but each b matrix is {B.shape[-2]} by {B.shape[-1]}")
+        raise RuntimeError(
+            f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by "
+            f"{L.shape[-1]} but each b matrix is {B.shape[-2]} by {B.shape[-1]}"
+        )
     return _cholesky_solve(B, L, upper)
 
 
@@ -202,7 +201,9 @@ def cholesky_solve(B, L, upper=False):
 
 
 def lu_steps(matrix, pivot):
-    """Return LU packed, pivots counted from 1, and 0 or the first zero pivot (Golub & Van Loan, 3.4)."""
+    """Return LU packed, pivots counted from 1, and 0 or the first zero pivot (Golub & Van Loan,
+    3.4).
+    """
     work = matrix.copy()
     rows, columns = work.shape
     count = min(rows, columns)
@@ -243,7 +244,9 @@ def _lu_factor_ex(A: mx.array, pivot=True) -> mx.array:
 
 
 def lu_rule(gL, gU, P, L, U):
-    """The gradient of P L U = A from those of L and U; rectangular matrices split off their square part."""
+    """The gradient of P L U = A from those of L and U; rectangular matrices split off their square
+    part.
+    """
     from .linalg_solve import solve_triangular
     rows, columns = L.shape[-2], U.shape[-1]
     k = min(rows, columns)
@@ -276,7 +279,9 @@ def _lu_factor_rule(grad, LU, pivots, pivot):
         return None
     P, L, U = lu_unpack(LU, pivots)
     k = min(LU.shape[-2:])
-    return lu_rule(tril(narrow(grad, -1, 0, k), -1), triu(narrow(grad, -2, 0, k)), P if pivot else None, L, U)
+    return lu_rule(
+        tril(narrow(grad, -1, 0, k), -1), triu(narrow(grad, -2, 0, k)), P if pivot else None, L, U
+    )
 
 
 _lu_factor_ex.gradients(A=_lu_factor_rule)
@@ -293,8 +298,11 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False):
 
 
 def _zero_pivot(k):
-    return (f"U[{k},{k}] is zero and using it on lu_solve would result in a division by zero. If you still want to perform "
-            "the factorization, consider calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)")
+    return (
+        f"U[{k},{k}] is zero and using it on lu_solve would result in a division by zero. If you "
+        "still want to perform the factorization, consider calling linalg.lu(A, pivot) or "
+        "linalg.lu_factor_ex(A, pivot)"
+    )
 
 
 @composite
@@ -337,13 +345,19 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):
     """The factors P, L and U from LU packed and its pivots."""
     check_dtype("torch.lu_unpack", LU_data)
     if unpack_pivots and LU_pivots.dtype.name != "int32":
-        raise RuntimeError("torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.\nNote: "
-                           "this function is intended to be used with the output produced by torch.linalg.lu_factor")
+        raise RuntimeError(
+            "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 "
+            "dtype.\nNote: this function is intended to be used with the output produced by "
+            "torch.linalg.lu_factor"
+        )
     rows, columns = LU_data.shape[-2:]
     k = min(rows, columns)
     if unpack_data:
-        L = tril(narrow(LU_data, -1, 0, k), -1) + LU_data.new_ones(k).diag_embed() if rows == k else \
-            tril(narrow(LU_data, -1, 0, k), -1) + _eye(LU_data, rows, k)
+        L = (
+            tril(narrow(LU_data, -1, 0, k), -1) + LU_data.new_ones(k).diag_embed()
+            if rows == k
+            else tril(narrow(LU_data, -1, 0, k), -1) + _eye(LU_data, rows, k)
+        )
         U = triu(narrow(LU_data, -2, 0, k))
     else:
         L = U = LU_data.new_zeros(0)
@@ -393,17 +407,23 @@ def _qr(A: mx.array, mode) -> mx.array:
 
 
 def _qr_rule(grads, Q, R, mode, A_shape):
-    """gA = [gQ + Q copyltu(R gRᴴ - gQᴴ Q)] R⁻ᴴ (Seeger et al., 2017); a wide A splits off its square part."""
+    """gA = [gQ + Q copyltu(R gRᴴ - gQᴴ Q)] R⁻ᴴ (Seeger et al., 2017); a wide A splits off its
+    square part.
+    """
     from .linalg_solve import solve_triangular
     gQ, gR = grads
     if gQ is None and gR is None:
         return None
     rows, columns = A_shape[-2:]
     if mode == "r":
-        raise RuntimeError("The derivative of linalg.qr depends on Q, which is not computed when mode='r'. Please use "
-                           "linalg.qr(A, mode='reduced') if you are going to require gradients.")
+        raise RuntimeError(
+            "The derivative of linalg.qr depends on Q, which is not computed when mode='r'. "
+            "Please use linalg.qr(A, mode='reduced') if you are going to require gradients."
+        )
     if mode == "complete" and rows > columns:
-        raise RuntimeError("The QR decomposition is not differentiable when mode='complete' and nrows > ncols")
+        raise RuntimeError(
+            "The QR decomposition is not differentiable when mode='complete' and nrows > ncols"
+        )
     gQ = Q.new_zeros(Q.shape) if gQ is None else gQ
     gR = R.new_zeros(R.shape) if gR is None else gR
     if rows >= columns:
@@ -431,8 +451,10 @@ def qr(A, mode="reduced"):
     """Q and R with A = Q R; `mode`: "reduced", "complete", or "r" (R alone)."""
     check_matrix("linalg.qr", A)
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or "
-                           "'complete'")
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), "
+            "'r', or 'complete'"
+        )
     return _qr(A, mode)
 
 
@@ -440,7 +462,9 @@ def qr(A, mode="reduced"):
 def torch_qr(input, some=True):
     """Q and R, as `torch.qr`."""
     if input.ndim < 2:
-        raise RuntimeError(f"qr input should have at least 2 dimensions, but has {input.ndim} dimensions instead")
+        raise RuntimeError(
+            f"qr input should have at least 2 dimensions, but has {input.ndim} dimensions instead"
+        )
     return QrOld(*_qr(input, "reduced" if some else "complete"))
 
 
@@ -472,21 +496,33 @@ def check_reflections(name, A, tau):
     if A.ndim < 2:
         raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
     if A.shape[-2] < A.shape[-1]:
-        raise RuntimeError(f"{name}: input.shape[-2] must be greater than or equal to input.shape[-1]")
+        raise RuntimeError(
+            f"{name}: input.shape[-2] must be greater than or equal to input.shape[-1]"
+        )
     if A.shape[-1] < tau.shape[-1]:
-        raise RuntimeError(f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]")
+        raise RuntimeError(
+            f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]"
+        )
     if A.ndim - tau.ndim != 1:
-        raise RuntimeError(f"{name}: Expected tau to have one dimension less than input, but got tau.ndim equal to "
-                           f"{tau.ndim} and input.ndim is equal to {A.ndim}")
+        raise RuntimeError(
+            f"{name}: Expected tau to have one dimension less than input, but got tau.ndim equal "
+            f"to {tau.ndim} and input.ndim is equal to {A.ndim}"
+        )
     if A.ndim > 2 and A.shape[:-2] != tau.shape[:-1]:
-        raise RuntimeError(f"{name}: Expected batch dimensions of tau to be equal to input.shape[:-2], but got "
-                           f"{list(tau.shape[:-1])}")
+        raise RuntimeError(
+            f"{name}: Expected batch dimensions of tau to be equal to input.shape[:-2], but got "
+            f"{list(tau.shape[:-1])}"
+        )
     if A.dtype is not tau.dtype:
-        raise RuntimeError(f"{name}: tau dtype {tau.dtype.name} does not match input dtype {A.dtype.name}")
+        raise RuntimeError(
+            f"{name}: tau dtype {tau.dtype.name} does not match input dtype {A.dtype.name}"
+        )
 
 
 def _reflect(A, tau, matrix, transpose, left):
-    """Multiply `matrix` by the reflections (or the adjoint of their product), from the left or right."""
+    """Multiply `matrix` by the reflections (or the adjoint of their product), from the left or
+    right.
+    """
     rows = A.shape[-2]
     steps = range(tau.shape[-1])
     forward = transpose == left
@@ -506,160 +542,30 @@ def _reflect(A, tau, matrix, transpose, left):
 
 @composite
 def ormqr(input, tau, other, left=True, transpose=False):
-    """`other` times Q (or Qᴴ with `transpose`), Q the product of the reflections packed in `input` and `tau`."""
+    """`other` times Q (or Qᴴ with `transpose`), Q the product of the reflections packed in `input`
+    and `tau`.
+    """
     check_dtype("torch.ormqr", input)
     if input.ndim < 2 or other.ndim < 2:
         raise RuntimeError("torch.ormqr: input must have at least 2 dimensions.")
     side = -2 if left else -1
     if other.shape[side] < tau.shape[-1]:
-        raise RuntimeError(f"torch.ormqr: other.shape[{side}] must be greater than or equal to tau.shape[-1]")
+        raise RuntimeError(
+            f"torch.ormqr: other.shape[{side}] must be greater than or equal to tau.shape[-1]"
+        )
     if other.shape[side] != input.shape[-2]:
         raise RuntimeError(f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2]")
     if tau.shape[-1] > input.shape[-1]:
-        raise RuntimeError("torch.ormqr: tau.shape[-1] must be less than or equal to input.shape[-1]")
+        raise RuntimeError(
+            "torch.ormqr: tau.shape[-1] must be less than or equal to input.shape[-1]"
+        )
     if input.ndim - tau.ndim != 1 or input.ndim != other.ndim:
-        raise RuntimeError("torch.ormqr: Expected other to have the same number of dimensions as input, and tau one less")
+        raise RuntimeError(
+            "torch.ormqr: Expected other to have the same number of dimensions as input, and tau "
+            "one less"
+        )
     if input.dtype is not tau.dtype or input.dtype is not other.dtype:
-        raise RuntimeError("torch.ormqr: Expected input and tau to have the same dtype, and other too")
+        raise RuntimeError(
+            "torch.ormqr: Expected input and tau to have the same dtype, and other too"
+        )
     return _reflect(input, tau, other, transpose, left)
-
-
-# ----- LDL -----
-
-
-def ldl_steps(matrix, hermitian):
-    """Bunch-Kaufman pivoting on the lower triangle; pivots as LAPACK packs them (Golub & Van Loan, 4.4)."""
-    n = matrix.shape[0]
-    A = np.tril(matrix).copy()
-    conjugate = np.conj if hermitian else (lambda x: x)
-    full = A + conjugate(np.tril(A, -1)).T
-    if hermitian:
-        np.fill_diagonal(full, np.real(np.diag(full)))
-    pivots = np.zeros(n, np.int32)
-    alpha = (1 + 17**0.5) / 8
-    packed = np.zeros_like(A)
-    k, info = 0, 0
-    while k < n:
-        size = 1
-        swap = k
-        column = np.abs(full[k + 1:, k])
-        largest = column.max(initial=0)
-        own = abs(full[k, k])
-        if max(own, largest) == 0:
-            info = info or k + 1
-        elif own < alpha * largest:
-            r = k + 1 + int(column.argmax())
-            row = np.abs(full[r, k:])
-            row[r - k] = 0
-            sigma = row.max()
-            if own * sigma >= alpha * largest**2:
-                pass
-            elif abs(full[r, r]) >= alpha * sigma:
-                swap = r
-            else:
-                size, swap = 2, r
-        at = k + size - 1
-        if swap != at:
-            order = np.arange(n)
-            order[[at, swap]] = order[[swap, at]]
-            full = full[order][:, order]
-            packed[[at, swap], :k] = packed[[swap, at], :k]
-        block = full[k:k + size, k:k + size]
-        rest = slice(k + size, n)
-        if not (size == 1 and block[0, 0] == 0):
-            factors = np.linalg.solve(block.T, full[rest, k:k + size].T).T
-            packed[rest, k:k + size] = factors
-            full[rest, rest] -= factors @ full[k:k + size, rest]
-        packed[k:k + size, k:k + size] = np.tril(block)
-        pivots[k:k + size] = swap + 1 if size == 1 else -(swap + 1)
-        k += size
-    return packed, pivots, np.int32(info)
-
-
-@primitive(returns=LdlFactorEx, differentiable=False, name="linalg_ldl_factor_ex")
-def _ldl_factor_ex(A: mx.array, hermitian=False) -> mx.array:
-    """L and D packed, the pivots and an error code."""
-    host = to_numpy(A, "linalg.ldl_factor")
-    batch = host.shape[:-2]
-    if host.size == 0:
-        return A, mx.zeros(host.shape[:-1], mx.int32), mx.zeros(batch, mx.int32)
-    packed, pivots, info = each(lambda m: ldl_steps(m, hermitian), host, batch=batch)
-    return from_numpy(packed, A.dtype), from_numpy(pivots), from_numpy(info)
-
-
-@composite
-def ldl_factor_ex(A, *, hermitian=False, check_errors=False):
-    """L and D packed in one matrix, the pivots and an error code, of a symmetric or Hermitian matrix."""
-    check_matrix("torch.linalg.ldl_factor_ex", A, True)
-    result = _ldl_factor_ex(A, hermitian)
-    if check_errors:
-        raise_first("torch.linalg.ldl_factor_ex", np.asarray(result.info._read()), _zero_d)
-    return result
-
-
-def _zero_d(k):
-    return (f"D[{k},{k}] is zero and using it on ldl_solve would result in a division by zero. If you still want to perform "
-            "the factorization, consider calling linalg.ldl_factor_ex")
-
-
-@composite
-def ldl_factor(A, *, hermitian=False):
-    """L and D packed in one matrix, and the pivots. Raises LinAlgError if D is singular."""
-    check_matrix("torch.linalg.ldl_factor", A, True)
-    LD, pivots, info = _ldl_factor_ex(A, hermitian)
-    raise_first("torch.linalg.ldl_factor", np.asarray(info._read()), _zero_d)
-    return LdlFactor(LD, pivots)
-
-
-def ldl_solve_steps(packed, pivots, B, hermitian):
-    """Undo the exchanges and the factors one after the other."""
-    n = packed.shape[0]
-    X = B.copy()
-    conjugate = np.conj if hermitian else (lambda x: x)
-    blocks, k = [], 0
-    while k < n:
-        size = 1 if pivots[k] > 0 else 2
-        blocks.append((k, size))
-        k += size
-    for k, size in blocks:
-        at, swap = k + size - 1, abs(int(pivots[k])) - 1
-        if swap != at:
-            X[[at, swap]] = X[[swap, at]]
-        X[k + size:] -= packed[k + size:, k:k + size] @ X[k:k + size]
-    for k, size in blocks:
-        D = packed[k:k + size, k:k + size]
-        D = np.tril(D) + conjugate(np.tril(D, -1)).T
-        X[k:k + size] = np.linalg.solve(D, X[k:k + size])
-    for k, size in reversed(blocks):
-        X[k:k + size] -= conjugate(packed[k + size:, k:k + size]).T @ X[k + size:]
-        at, swap = k + size - 1, abs(int(pivots[k])) - 1
-        if swap != at:
-            X[[at, swap]] = X[[swap, at]]
-    return (X,)
-
-
-@primitive(differentiable=False, name="linalg_ldl_solve")
-def ldl_solve(LD: mx.array, pivots: mx.array, B: mx.array, *, hermitian=False) -> mx.array:
-    """The solution X of A X = B from the factors of `ldl_factor`."""
-    if LD.ndim < 2 or LD.shape[-1] != LD.shape[-2]:
-        raise RuntimeError("torch.linalg.ldl_solve: A must be batches of square matrices")
-    if B.ndim < 2:
-        raise RuntimeError("torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has "
-                           f"{B.ndim} dimensions instead")
-    if tuple(pivots.shape) != tuple(LD.shape[:-1]):
-        raise RuntimeError(f"torch.linalg.ldl_solve: Expected LD.shape[:-1] and pivots.shape to be the same, but got pivots "
-                           f"with shape {list(pivots.shape)} instead")
-    if LD.dtype != B.dtype:
-        raise RuntimeError("torch.linalg.ldl_solve: LD and b must have the same dtype")
-    if B.shape[-2] != LD.shape[-1]:
-        raise RuntimeError(f"torch.linalg.ldl_solve: Incompatible shapes of A and B for the equation AX = B "
-                           f"({LD.shape[-2]}x{LD.shape[-1]} and {B.shape[-2]}x{B.shape[-1]})")
-    packed, exchanges, right = (to_numpy(a, "linalg.ldl_solve") for a in (LD, pivots, B))
-    batch = np.broadcast_shapes(packed.shape[:-2], right.shape[:-2])
-    if right.size == 0 or packed.size == 0:
-        return mx.zeros((*batch, *right.shape[-2:]), B.dtype)
-    packed = np.broadcast_to(packed, (*batch, *packed.shape[-2:]))
-    exchanges = np.broadcast_to(exchanges, (*batch, exchanges.shape[-1]))
-    right = np.broadcast_to(right, (*batch, *right.shape[-2:]))
-    made, = each(lambda m, p, b: ldl_solve_steps(m, p, b, hermitian), packed, exchanges, right, batch=batch)
-    return from_numpy(made, B.dtype)

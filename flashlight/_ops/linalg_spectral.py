@@ -323,7 +323,8 @@ def lobpcg(
 ):
     """The k largest (or smallest) eigenvalues and eigenvectors of a symmetric problem A x = λ B x.
 
-    Computed from the whole decomposition, so exact to rounding; the iteration's options change nothing.
+    Computed from the whole decomposition, so exact to rounding; the iteration's options change
+    nothing.
     """
     from .linalg_factor import cholesky
     from .linalg_solve import solve_triangular

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flashlight._core.dtype import dtype
+from flashlight._core.dtype import dtype as _dtype
 from flashlight._core.tensor import Tensor
 
 def alpha_dropout(input: Any, p: Any = ..., training: Any = ..., inplace: Any = ...) -> Any: ...

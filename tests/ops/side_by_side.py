@@ -10,7 +10,9 @@ import torch
 
 import flashlight
 
-TOLERANCE = {"float64": 1e-10, "float32": 1e-5, "complex64": 1e-5, "float16": 1e-2, "bfloat16": 2e-2}
+TOLERANCE = {
+    "float64": 1e-10, "float32": 1e-5, "complex64": 1e-5, "float16": 1e-2, "bfloat16": 2e-2,
+}  # fmt: skip
 ERRORS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError)
 
 
