@@ -42,6 +42,18 @@ from ._ops.conversion import (
     preserve_format,
     strided,
 )
+from ._ops.legacy import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 from .version import __version__
 
 if _TYPE_CHECKING:

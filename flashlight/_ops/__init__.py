@@ -15,7 +15,7 @@ from .kinds import inplace
 
 FAMILIES = (
     "creation", "ranges", "conversion", "arithmetic", "shape", "splitting", "complex_parts",
-    "indexing", "masking", "pointwise", "reduction", "sorting", "cumulative", "joining", "scatter",
+    "indexing", "legacy", "masking", "pointwise", "reduction", "sorting", "cumulative", "joining", "scatter",
     "matmul", "linalg", "fft", "special", "random", "dropout", "activation", "convolution",
     "pooling", "adaptive_pooling", "normalization", "batch_normalization", "attention", "loss",
     "embedding", "vision", "recurrent", "windows", "segment", "padding", "rearrangement",

@@ -12,6 +12,7 @@ from typing import Any
 
 from flashlight import device as _device
 from flashlight._ops import memory as _memory
+from flashlight._ops.legacy import legacy_classes
 from flashlight.accelerator import streams as _streams
 from flashlight.cuda import amp as amp
 from flashlight.cuda import memory as memory
@@ -305,3 +306,4 @@ def ipc_collect() -> None:
     """Do nothing: memory is not shared between processes."""
 
 
+globals().update(legacy_classes("cuda"))
