@@ -38,13 +38,15 @@ def _alpha(name, array, alpha):
 def _scaled(name, other, alpha):
     if alpha is True or alpha == 1:
         return other
-    return other * mx.array(_alpha(name, other, alpha), other.dtype)
+    scale = mx.array(_alpha(name, other, alpha), other.dtype)
+    half = other.dtype in (mx.float16, mx.bfloat16)
+    return (other.astype(mx.float32) if half else other) * scale
 
 
 @pointwise(promote=SAME, fast=mx.add)
 def add(input: Operand, other: Operand, *, alpha=1) -> mx.array:
     """input + alpha * other."""
-    return mx.add(input, _scaled("add", other, alpha))
+    return mx.add(input, _scaled("add", other, alpha)).astype(input.dtype)
 
 
 add.gradients(input=lambda grad: grad,
@@ -57,7 +59,7 @@ def sub(input: Operand, other: Operand, *, alpha=1) -> mx.array:
     if input.dtype == mx.bool_:
         raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. "
                            "Use the `^` or `logical_xor()` operator instead.")
-    return mx.subtract(input, _scaled("sub", other, alpha))
+    return mx.subtract(input, _scaled("sub", other, alpha)).astype(input.dtype)
 
 
 sub.gradients(input=lambda grad: grad,
@@ -70,20 +72,27 @@ def rsub(input, other, *, alpha=1):
     return sub(other, input, alpha=alpha)
 
 
-@pointwise(promote=SAME, fast=mx.multiply)
+def _beside_number(function, input, other):
+    """Run in float32 and round once where one of the two is a number beside half precision."""
+    if input.dtype == other.dtype:
+        return function(input, other)
+    return function(input, other).astype(other.dtype if input.dtype == mx.float32 else input.dtype)
+
+
+@pointwise(promote=SAME, fast=mx.multiply, exact_numbers=True)
 def mul(input: Operand, other: Operand) -> mx.array:
     """input * other."""
-    return mx.multiply(input, other)
+    return _beside_number(mx.multiply, input, other)
 
 
 mul.gradients(input=lambda grad, other: grad * _conjugate(other),
               other=lambda grad, input: grad * _conjugate(input))
 
 
-@pointwise(promote=INT_TO_FLOAT, fast=mx.divide, name="div")
+@pointwise(promote=INT_TO_FLOAT, fast=mx.divide, name="div", exact_numbers=True)
 def true_divide(input: Operand, other: Operand) -> mx.array:
     """input / other."""
-    return mx.divide(input, other)
+    return _beside_number(mx.divide, input, other)
 
 
 true_divide.gradients(
@@ -151,7 +160,7 @@ def _trunc_divide(input: Operand, other: Operand) -> mx.array:
         inexact = mx.multiply(quotient, other) != input
         negative = (input < 0) != (other < 0)
         return mx.where(inexact & negative, quotient + 1, quotient)
-    return _in_float(lambda a, b: _truncate(a / b), input, other)
+    return _truncate(input / other)  # of the rounded quotient, in half precision too
 
 
 def _truncate(value):

@@ -16,6 +16,11 @@ def _reflected(function):
     return swapped
 
 
+def _divide_by(self, other):
+    """other / self, as PyTorch rounds it."""
+    return p.reciprocal(self) * other
+
+
 def _bool(self) -> bool:
     if self.numel() != 1:
         if self.numel() == 0:
@@ -86,7 +91,8 @@ OPERATORS = {
     "__rmul__": a.mul.operator,
     "__truediv__": a.true_divide.operator,
     "__div__": a.true_divide.operator,
-    "__rtruediv__": _reflected(a.true_divide),
+    "__rtruediv__": _divide_by,
+    "__rdiv__": _divide_by,
     "__floordiv__": a.floor_divide.operator,
     "__rfloordiv__": _reflected(a.floor_divide),
     "__mod__": a.remainder.operator,

@@ -436,7 +436,7 @@ def ldexp(input, other):
     return mul(input, pow_(2.0, other))
 
 
-@primitive(promote=SAME)
+@primitive(promote=SAME, exact_numbers=True)
 def lerp(input: mx.array, end: mx.array, weight: Operand) -> mx.array:
     """input + weight * (end - input), computed from the nearer end."""
     half = input.dtype in (mx.float16, mx.bfloat16)
@@ -458,8 +458,19 @@ lerp.gradients(input=lambda grad, weight: grad * _conjugate(1 - weight),
 @primitive(promote=SAME)
 def addcmul(input: mx.array, tensor1: mx.array, tensor2: mx.array, *, value=1) -> mx.array:
     """input + value * tensor1 * tensor2."""
-    product = tensor1 * tensor2
-    return input + (product if value == 1 else mx.array(value, product.dtype) * product)
+    return _in_single(_addcmul, input, tensor1, tensor2, value)
+
+
+def _in_single(function, input, tensor1, tensor2, value):
+    """Run in float32 for half precision, rounding once."""
+    kind = input.dtype
+    if kind in (mx.float16, mx.bfloat16):
+        input, tensor1, tensor2 = (a.astype(mx.float32) for a in (input, tensor1, tensor2))
+    return function(input, tensor1, tensor2, mx.array(value, input.dtype)).astype(kind)
+
+
+def _addcmul(input, tensor1, tensor2, value):
+    return input + value * tensor1 * tensor2
 
 
 addcmul.gradients(input=lambda grad: grad,
@@ -478,8 +489,11 @@ def addcdiv(input: mx.array, tensor1: mx.array, tensor2: mx.array, *, value=1) -
             "tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / "
             "tensor2) for float inputs."
         )
-    ratio = tensor1 / tensor2
-    return input + (ratio if value == 1 else mx.array(value, ratio.dtype) * ratio)
+    return _in_single(_addcdiv, input, tensor1, tensor2, value)
+
+
+def _addcdiv(input, tensor1, tensor2, value):
+    return input + value * tensor1 / tensor2
 
 
 addcdiv.gradients(
