@@ -53,7 +53,9 @@ def _rows_rule(grad, data, rows, reduce, start, result):
             found = found.to(data.dtype)
             return index_select(_sum_rows(found, rows, result), 0, rows) - found > 0
         others = where(elsewhere(zero), 0, index_select(product, 0, rows) / plain)
-        return index_select(grad, 0, rows) * where(elsewhere(unknown), math.nan, others)
+        others = where(elsewhere(unknown), math.nan, others)
+        covered = (rows < result.shape[0] - 1).reshape((-1, *(1,) * (data.ndim - 1)))
+        return where(covered, index_select(grad, 0, rows) * others, 0)
     chosen = data.isnan() | (data == index_select(result, 0, rows))
     share = chosen.to(data.dtype)
     ties = _sum_rows(share, rows, result).clamp(min=1)
