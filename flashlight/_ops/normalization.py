@@ -278,7 +278,7 @@ def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
 
 
 @composite(out=False)
-def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5, cudnn_enabled=True):
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     """(N, C, *) -> the same, normalized within each sample and group of channels.
 
     Wu & He, Group Normalization, 2018. Raises RuntimeError for channels that do not divide.
@@ -309,7 +309,29 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
     return input / (mean * alpha + k).pow(beta)
 
 
-_PUBLIC = (group_norm, layer_norm, native_group_norm, native_layer_norm, rms_norm)
-FUNCTIONS = {function.__name__: function for function in _PUBLIC}
+# The forms in torch.* take one more argument, about a library that is not here.
+
+
+@composite(out=False, name="layer_norm")
+def _torch_layer_norm(
+    input, normalized_shape, weight=None, bias=None, eps=1e-5, cudnn_enable=True
+):
+    """`torch.layer_norm`: see `nn.functional.layer_norm`."""
+    return layer_norm(input, normalized_shape, weight, bias, eps)
+
+
+@composite(out=False, name="group_norm")
+def _torch_group_norm(input, num_groups, weight=None, bias=None, eps=1e-5, cudnn_enabled=True):
+    """`torch.group_norm`: see `nn.functional.group_norm`."""
+    return group_norm(input, num_groups, weight, bias, eps)
+
+
+FUNCTIONS = {
+    "group_norm": _torch_group_norm,
+    "layer_norm": _torch_layer_norm,
+    "native_group_norm": native_group_norm,
+    "native_layer_norm": native_layer_norm,
+    "rms_norm": rms_norm,
+}
 METHODS = {}
 INPLACE = ()
