@@ -108,6 +108,19 @@ from . import hub, multiprocessing, overrides, testing
 from .utils import checkpoint as _checkpoint
 from .utils import data as _data
 
+from ._settings import *  # noqa: E402,F403
+from .amp import GradScaler  # noqa: E402
+from .nn.functional import (  # noqa: E402
+    binary_cross_entropy_with_logits,
+    cosine_embedding_loss,
+    embedding_bag,
+    hinge_embedding_loss,
+    kl_div,
+    margin_ranking_loss,
+    poisson_nll_loss,
+    triplet_margin_loss,
+)
+
 _blas.install()
 
 # Last: what explains missing names is put on the modules that are there by now.
