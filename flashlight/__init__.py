@@ -108,9 +108,9 @@ from . import hub, multiprocessing, overrides, testing
 from .utils import checkpoint as _checkpoint
 from .utils import data as _data
 
-from ._settings import *  # noqa: E402,F403
-from .amp import GradScaler  # noqa: E402
-from .nn.functional import (  # noqa: E402
+from ._settings import *  # noqa: F403
+from .amp import GradScaler
+from .nn.functional import (
     binary_cross_entropy_with_logits,
     cosine_embedding_loss,
     embedding_bag,

@@ -10,7 +10,12 @@ from .autograd.anomaly_mode import (
     set_detect_anomaly,
 )
 
-_settings = {"deterministic": False, "warn_only": False, "precision": "highest", "warn_always": False}
+_settings = {
+    "deterministic": False,
+    "warn_only": False,
+    "precision": "highest",
+    "warn_always": False,
+}
 
 has_lapack = has_spectral = True
 has_mkl = has_openmp = has_mkldnn = has_cuda = has_mps = False
@@ -56,7 +61,8 @@ def set_deterministic_debug_mode(debug_mode: int | str) -> None:
     if level not in (0, 1, 2):
         raise RuntimeError(
             f"invalid value of debug_mode, expected 0 (`default`), 1 (`warn`), or 2 (`error`), but "
-            f"got {debug_mode}")
+            f"got {debug_mode}"
+        )
     use_deterministic_algorithms(level > 0, warn_only=level == 1)
 
 
@@ -105,6 +111,7 @@ def get_device_module(device=None):
 
     from ._core.device import device as device_class
     from ._core.device import get_default_device
+
     kind = get_default_device().type if device is None else device_class(device).type
     return importlib.import_module(f"flashlight.{kind}")
 
@@ -115,11 +122,12 @@ def get_device(tensor: Tensor) -> int:
 
 
 __all__ = [
-    "AcceleratorError", "DisableTorchFunction", "DisableTorchFunctionSubclass", "FatalError", "JITException",
-    "are_deterministic_algorithms_enabled", "get_deterministic_debug_mode", "get_device", "get_device_module",
-    "get_float32_matmul_precision", "has_cuda", "has_lapack", "has_mkl", "has_mkldnn", "has_mps", "has_openmp",
-    "has_spectral", "is_anomaly_check_nan_enabled", "is_anomaly_enabled",
-    "is_deterministic_algorithms_warn_only_enabled", "is_warn_always_enabled", "set_anomaly_enabled",
-    "set_deterministic_debug_mode", "set_float32_matmul_precision", "set_flush_denormal", "set_warn_always",
-    "use_deterministic_algorithms",
+    "AcceleratorError", "DisableTorchFunction", "DisableTorchFunctionSubclass", "FatalError",
+    "JITException", "are_deterministic_algorithms_enabled", "get_deterministic_debug_mode",
+    "get_device", "get_device_module", "get_float32_matmul_precision", "has_cuda",
+    "has_lapack", "has_mkl", "has_mkldnn", "has_mps", "has_openmp", "has_spectral",
+    "is_anomaly_check_nan_enabled", "is_anomaly_enabled",
+    "is_deterministic_algorithms_warn_only_enabled", "is_warn_always_enabled",
+    "set_anomaly_enabled", "set_deterministic_debug_mode", "set_float32_matmul_precision",
+    "set_flush_denormal", "set_warn_always", "use_deterministic_algorithms",
 ]  # fmt: skip
