@@ -66,7 +66,7 @@ def _history(tensor: Tensor) -> list[str]:
     except RuntimeError:
         return ["grad_fn=<Invalid>"]
     if grad_fn is not None:
-        return [f"grad_fn=<{grad_fn.name()}>"]
+        return [f"grad_fn=<{grad_fn.name().rpartition(':')[2]}>"]
     return ["requires_grad=True"] if tensor.requires_grad else []
 
 

@@ -127,7 +127,7 @@ def _walk(roots, grads, retain_graph, create_graph, captures):
         outgoing = _apply(node, incoming)
         if not retain_graph:
             node.release()
-        for edge, grad in zip(node.edges, outgoing):
+        for position, (edge, grad) in enumerate(zip(node.edges, outgoing)):
             if edge is None or grad is None:
                 continue
             target, index = edge
@@ -140,7 +140,7 @@ def _walk(roots, grads, retain_graph, create_graph, captures):
                 or own.dtype is not expected.dtype
                 or own.device is not expected.device
             ):
-                grad = conform(grad, expected, node)
+                grad = conform(grad, expected, node, position)
             _add(heap, waiting, target, index, grad)
 
 
@@ -157,7 +157,7 @@ def _add(heap, waiting, node, index, grad):
         found[index] = grad if found[index] is None else found[index] + grad
 
 
-def conform(grad: Tensor, expected, node: Node) -> Tensor:
+def conform(grad: Tensor, expected, node: Node, position: int = 0) -> Tensor:
     """Return `grad` summed to the expected size, as its dtype. Raises RuntimeError if it does not
     fit.
     """
@@ -166,7 +166,7 @@ def conform(grad: Tensor, expected, node: Node) -> Tensor:
         tail = grad._layout.size[grad._layout.ndim - ndim:]
         if grad._layout.ndim < ndim or any(m != n and n != 1 for m, n in zip(tail, expected.size)):
             raise RuntimeError(
-                f"Function {node.name()} returned an invalid gradient - got "
+                f"Function {node.name()} returned an invalid gradient at index {position} - got "
                 f"{list(grad._layout.size)} but expected shape compatible with "
                 f"{list(expected.size)}"
             )
@@ -250,6 +250,8 @@ def _check_hooked(hook, grad, changed):
 def accumulate(leaf: AccumulateGrad, grad: Tensor, create_graph: bool) -> None:
     """Add `grad` to the leaf's, in place where PyTorch does, and call its hooks."""
     meta = leaf.meta
+    if meta.leaf is leaf:  # requires_grad was switched off since
+        return
     existing = meta.grad
     if leaf.prehooks:
         for hook in list(leaf.prehooks.values()):

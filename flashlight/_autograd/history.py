@@ -27,7 +27,7 @@ class Meta:
         self.fresh = None  # weak references to the views whose node is up to date
         self.prune_at = 64
         self.accumulated_hooks = None
-        self.retains = False
+        self.retains = None  # the handle of the hook that keeps the gradient
         self.creation = None  # "multi" or "no_grad": views that recorded writes must not go through
         self.name = None
         self.untracked = False  # made by `.data`: writes do not count as versions
@@ -62,6 +62,11 @@ def edge_of(tensor: Tensor):
 def renew(tensor: Tensor) -> Node:
     """Give a view whose base was written a node that reads the base."""
     base = tensor._meta.base
+    if tensor._meta.creation == "function":
+        raise RuntimeError(
+            "Output of a custom Function is a view and its base or another view of its base has "
+            f"been modified inplace. {_OF_FUNCTION}"
+        )
     if tensor._meta.creation == "multi":
         raise RuntimeError(
             "Output of a function that returns multiple views is a view and its base or another "
@@ -107,6 +112,7 @@ def make_leaf(tensor: Tensor) -> None:
     leaf = meta.leaf
     if leaf is None or leaf.storage is not tensor._storage or leaf.layout is not tensor._layout:
         leaf = meta.leaf = None
+    meta.leaf = None
     if leaf is None:
         leaf = AccumulateGrad(tensor, meta)
     tensor._node = leaf
@@ -133,12 +139,23 @@ def check_inplace(tensor: Tensor, history: bool = False) -> None:
         )
 
 
+_OF_FUNCTION = (
+    "This view was created inside a custom Function (or because an input was returned as-is) and "
+    "the autograd logic to handle view+inplace would override the custom backward associated with "
+    "the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix "
+    "this by cloning the output of the custom Function."
+)
+
+
 def _refuse_write(view, meta):
     if meta.creation == "no_grad" or view._node is None:
-        what = "A view was created in no_grad mode and is being modified inplace with grad mode enabled."
+        what = ("A view was created in no_grad mode and is being modified inplace with grad mode "
+                "enabled.")
     else:
         node, index = edge_of(view)
         what = f"Output {index} of {node.plain_name()} is a view and is being modified inplace."
+    if meta.creation == "function":
+        raise RuntimeError(f"{what} {_OF_FUNCTION}")
     if meta.creation == "multi":
         raise RuntimeError(
             f"{what} This view is the output of a function that returns multiple views. Such "
@@ -185,7 +202,7 @@ def adopt(tensor: Tensor, result_edge) -> None:
             tensor._node, tensor._index = result_edge
         if meta is not None:
             mark_views_stale(tensor)
-            if meta.retains and tensor._node is not None:
+            if meta.retains is not None and tensor._node is not None:
                 _retain(tensor)
         return
     base_edge = edge_of(base)
@@ -200,7 +217,7 @@ def adopt(tensor: Tensor, result_edge) -> None:
     base._node, base._index = node, 0
     mark_views_stale(base)
     tensor._node = STALE
-    if meta.retains:
+    if meta.retains is not None:
         renew(tensor)
         _retain(tensor)
 
@@ -249,7 +266,7 @@ def _get_grad(self):
     meta = self._meta
     if meta is None or meta.grad is None:
         if self._node is not None and type(self._node) is not AccumulateGrad and not (
-                meta is not None and meta.retains):
+                meta is not None and meta.retains is not None):
             import warnings
             warnings.warn(
                 "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. "
@@ -336,14 +353,15 @@ def retain_grad(self) -> None:
     if self._node is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     meta = meta_of(self)
-    if type(self._node) is AccumulateGrad or meta.retains:
-        return
-    meta.retains = True
-    _retain(self)
+    if type(self._node) is not AccumulateGrad and meta.retains is None:
+        _retain(self)
 
 
 def _retain(tensor):
     node, index = edge_of(tensor)
+    meta = meta_of(tensor)
+    if meta.retains is not None:  # a later write made a new node: that one's gradient it is
+        meta.retains.remove()
     meta_ref = weakref.ref(tensor)
 
     def keep(grad):
@@ -351,7 +369,7 @@ def _retain(tensor):
         if found is not None:
             meta = found._meta
             meta.grad = grad._private() if meta.grad is None else meta.grad + grad
-    node.add_tensor_hook(index, keep)
+    meta.retains = node.add_tensor_hook(index, keep)
 
 
 def _get_base(self):
@@ -370,7 +388,8 @@ def attach() -> None:
     Tensor.grad_fn = property(_get_grad_fn, doc=_get_grad_fn.__doc__)
     Tensor._grad_fn = Tensor.grad_fn
     Tensor.is_leaf = property(_get_is_leaf, doc=_get_is_leaf.__doc__)
-    Tensor.retains_grad = property(lambda self: self._meta is not None and self._meta.retains
+    Tensor.retains_grad = property(lambda self: self._meta is not None
+                                   and self._meta.retains is not None
                                    and type(self._node) is not AccumulateGrad,
                                    doc="Whether `retain_grad` was called.")
     Tensor._base = property(_get_base)

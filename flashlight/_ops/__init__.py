@@ -11,6 +11,7 @@ import importlib.util
 
 from .._core.tensor import Tensor
 from . import through
+from .interception import watched
 from .kinds import inplace
 
 FAMILIES = (
@@ -25,8 +26,17 @@ FAMILIES = (
 FUNCTIONS: dict = {}
 
 
+#: Families whose functions may have no tensor among their arguments: only modes see their calls.
+FACTORIES = ("creation", "ranges", "random")
+
+
 def _attach(family) -> None:
-    FUNCTIONS.update(family.FUNCTIONS)
+    watched_family = family.__name__.rpartition(".")[2] in FACTORIES
+    FUNCTIONS.update(
+        {name: watched(f) for name, f in family.FUNCTIONS.items()}
+        if watched_family
+        else family.FUNCTIONS
+    )
     for name, function in family.METHODS.items():
         setattr(Tensor, name, function)
     for name in family.INPLACE:

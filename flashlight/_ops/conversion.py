@@ -467,7 +467,7 @@ class CopyBackwards(Overwritten):
         """Return zeros for what was overwritten, and the gradient for the source."""
         if len(self.edges) == 1:
             return Overwritten.apply(self, grads)
-        before, source = self.edges
+        before, _ = self.edges
         return (None if before is None else grads[0]._zeros()), grads[0]
 
 

@@ -14,7 +14,8 @@ from .._core.evaluation import evaluate, is_traced
 from .._core.layout import Layout
 from .._core.tensor import TENSORS, Tensor, from_host, read, wrap
 from .creation import array_of, filled
-from .kinds import composite, inplace, primitive, view_of
+from .interception import intercepted, interceptors
+from .kinds import ViewNode, composite, inplace, primitive, view_of
 from .overrides import call_overrides, is_override, overriding_in
 
 
@@ -340,6 +341,16 @@ _index_put.gradients(
 
 def getitem(self, index):
     """Return `self[index]`: a view for ints, slices, None and Ellipsis, else a copy."""
+    if interceptors:
+        return intercepted(getitem, _getitem_whole, (self, index), {})
+    return _getitem(self, index)
+
+
+def _getitem_whole(args, kwargs):
+    return _getitem(*args, **kwargs)
+
+
+def _getitem(self, index):
     if type(self) not in TENSORS and is_override(self):
         return call_overrides(getitem, overriding_in((self,)), (self, index), {})
     kind = type(index)
@@ -353,13 +364,50 @@ def getitem(self, index):
             own.stride[1:],
             own.offset + (index + n if index < 0 else index) * own.stride[0],
         )
-        return view_of(self, target)
-    target, tensors = apply_views(own, normalize(index))
+        return view_of(self, target, SelectBackward0)
+    items = normalize(index)
+    target, tensors = apply_views(own, items)
     if not tensors:
-        return view_of(self, target)
-    base = self if target is own else view_of(self, target)
+        return view_of(self, target, _last_view(items))
+    base = self if target is own else view_of(self, target, _last_view(items))
     tensors = expand_masks(target.size, tensors)
     return _index(base, list(tensors.values()), tuple(tensors))
+
+
+class AliasBackward0(ViewNode):
+    """The node of `x[...]`."""
+
+    __slots__ = ()
+
+
+class SelectBackward0(ViewNode):
+    """The node of a view whose last index was an integer."""
+
+    __slots__ = ()
+
+
+class SliceBackward0(ViewNode):
+    """The node of a view whose last index was a slice."""
+
+    __slots__ = ()
+
+
+class UnsqueezeBackward0(ViewNode):
+    """The node of a view whose last index was None."""
+
+    __slots__ = ()
+
+
+def _last_view(items) -> type:
+    """Return the node class of the last view that PyTorch would take: one for each index."""
+    for item in reversed(items):
+        if item is None:
+            return UnsqueezeBackward0
+        if isinstance(item, slice) and item != slice(None):
+            return SliceBackward0
+        if type(item) is int:
+            return SelectBackward0
+    return AliasBackward0
 
 
 getitem.__name__ = getitem.__qualname__ = "__getitem__"
@@ -381,6 +429,17 @@ def _as_value(self, value):
 
 def setitem(self, index, value) -> None:
     """Write `value`, broadcast, into `self[index]`, with its history."""
+    if interceptors:
+        intercepted(setitem, _setitem_whole, (self, index, value), {})
+    else:
+        _setitem(self, index, value)
+
+
+def _setitem_whole(args, kwargs):
+    return _setitem(*args, **kwargs)
+
+
+def _setitem(self, index, value) -> None:
     if type(self) not in TENSORS and is_override(self) or is_override(value):
         call_overrides(setitem, overriding_in((self, value)), (self, index, value), {})
         return

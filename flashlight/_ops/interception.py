@@ -8,7 +8,7 @@ look at it; who is active in which thread is for the interceptors to know.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 #: The interceptors in use, the last one outermost.
@@ -24,6 +24,24 @@ def intercepted(function: Callable, proceed: Callable, args: tuple, kwargs: dict
     for interceptor in tuple(interceptors):
         proceed = partial(interceptor, function, proceed)
     return proceed(args, kwargs)
+
+
+def watched(function: Callable) -> Callable:
+    """Return `function` with its calls sent through the interceptors, unless it does so itself."""
+    if not hasattr(function, "__code__") or getattr(function, "is_watched", False):
+        return function
+
+    @wraps(function)
+    def call(*args, **kwargs):
+        if interceptors:
+            return intercepted(call, proceed, args, kwargs)
+        return function(*args, **kwargs)
+
+    def proceed(args, kwargs):
+        return function(*args, **kwargs)
+
+    call.is_watched = True
+    return call
 
 
 def want(interceptor: Callable) -> None:

@@ -51,6 +51,7 @@ def _dress(call, operation: Operation):
     del call.__wrapped__
     call.__signature__ = operation.signature
     call.operation = operation
+    call.is_watched = True
     call.gradients = operation.gradients
     call.joint_gradient = operation.joint_gradient
     operation.function = call
@@ -462,6 +463,14 @@ def inplace(operation, name=None) -> Any:
     name = name or f"{operation.__name__}_"
 
     def write(self, *args, **kwargs):
+        if interceptors:
+            return intercepted(write, proceed, (self, *args), kwargs)
+        return run(self, *args, **kwargs)
+
+    def proceed(args, kwargs):
+        return run(*args, **kwargs)
+
+    def run(self, *args, **kwargs):
         if type(self) not in TENSORS and is_override(self):
             return call_overrides(write, overriding_in((self, *args)), (self, *args), kwargs)
         recorded = local.grad_enabled
@@ -633,6 +642,7 @@ def composite(body=None, *, name=None, out=True) -> Any:
             return intercepted(call, proceed, args, kwargs)
         return proceed(args, kwargs)
     call.__signature__ = inspect.signature(body)
+    call.is_watched = True
     if name:
         call.__name__ = call.__qualname__ = name
     return call

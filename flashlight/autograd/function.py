@@ -6,7 +6,7 @@ import functools
 import inspect
 
 from .._autograd.grad_mode import _set_grad_enabled, observers
-from .._autograd.history import edge_of, meta_of
+from .._autograd.history import adopt, check_inplace, edge_of, meta_of, remember_view
 from .._autograd.node import FREED, Node, sequence
 from .._core.evaluation import local
 from .._core.tensor import Tensor, make
@@ -90,7 +90,13 @@ class BackwardCFunction(Node, FunctionCtx):
                 f"function {self.name()} returned an incorrect number of gradients (expected "
                 f"{count}, got {len(result)})"
             )
-        return tuple([result[position] for position in range(count) if self.positions[position]])
+        outgoing = []
+        for grad, is_tensor in zip(result, self.positions):
+            if is_tensor:
+                if grad is not None and not isinstance(grad, Tensor):
+                    raise RuntimeError(f"expected Variable or None (got {type(grad).__name__})")
+                outgoing.append(grad)
+        return tuple(outgoing)
 
     def release(self) -> None:
         """Drop what was saved."""
@@ -100,6 +106,9 @@ class BackwardCFunction(Node, FunctionCtx):
     def name(self) -> str:
         """Return the node's name."""
         return f"{self._function.__name__}Backward"
+
+    def __repr__(self):
+        return f"<torch.autograd.function.{self.name()} object at {hex(id(self))}>"
 
     def maybe_clear_saved_tensors(self) -> None:
         """Drop what was saved."""
@@ -142,7 +151,8 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
     def __call__(self, *args, **kwargs):
         raise RuntimeError(
             "Legacy autograd function with non-static forward method is deprecated. Please use "
-            "new-style autograd function with static forward method."
+            "new-style autograd function with static forward method. (Example: "
+            "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
         )
 
     @staticmethod
@@ -187,7 +197,7 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
     def apply(cls, *args, **kwargs):
         """Run `forward` and record `backward`."""
         separate = cls.setup_context is not Function.setup_context
-        if kwargs:
+        if kwargs or separate:
             bound = inspect.signature(cls.forward).bind(
                 *(args if separate else (None, *args)), **kwargs
             )
@@ -227,8 +237,8 @@ def _finish(cls, node, args, inputs, edges, result, recorded):
         if not isinstance(output, Tensor):
             continue
         if id(output) in dirty:
-            from .._autograd.history import adopt, check_inplace
             check_inplace(output)
+            output._storage.version += 1
             adopt(output, (node, position))
             continue
         if id(output) in plain or output.dtype.category < 2:
@@ -240,7 +250,7 @@ def _finish(cls, node, args, inputs, edges, result, recorded):
             output = outputs[position] = make(output._storage, output._layout)
         output._node, output._index = node, position
         if output._meta is not None and output._meta.base is not None:
-            meta_of(output).base = None
+            output._meta.creation = "function"
     node.outputs = tuple([o._layout if isinstance(o, Tensor) else None for o in outputs])
     node.kept = [None if tensor is None else
                  _keep(tensor, is_output=any(tensor is output for output in outputs))
@@ -253,6 +263,9 @@ def _finish(cls, node, args, inputs, edges, result, recorded):
 
 def _alias(tensor):
     made = make(tensor._storage, tensor._layout)
+    base = tensor if tensor._base is None else tensor._base
+    meta_of(made).base = base
+    remember_view(base, made)
     return made
 
 
