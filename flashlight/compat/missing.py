@@ -42,7 +42,7 @@ MISSING = (
         names=("torch.ao", "torch.quantization", "torch.quantize_*", "torch.quantized_*",
                "torch.q_*", "torch.dequantize", "torch.empty_quantized", "torch.fbgemm_*",
                "torch.Tensor.q_*", "torch.Tensor.dequantize", "torch.Tensor.int_repr",
-               "torch.Tensor.qscheme", "torch.nn.quantized", "torch.nn.intrinsic", "torch.nn.qat",
+               "torch.Tensor.qscheme", "torch.nn.intrinsic", "torch.nn.qat",
                "torch.nn.quantizable"),
         reason="PyTorch's quantized tensors have no counterpart in MLX, whose quantization packs "
         "weights in groups",

@@ -11,50 +11,28 @@ import threading
 import types
 import warnings
 from collections import OrderedDict, defaultdict, deque, namedtuple
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from flashlight.utils._pytree_keys import (
+    GetAttrKey,
+    KeyPath,
+    MappingKey,
+    SequenceKey,
+    key_get,
+    keystr,
+)
+
 __all__ = [
-    "PyTree",
-    "Context",
-    "FlattenFn",
-    "UnflattenFn",
-    "DumpableContext",
-    "ToDumpableContextFn",
-    "FromDumpableContextFn",
-    "PyTreeSpec",
-    "TreeSpec",
-    "LeafSpec",
-    "keystr",
-    "key_get",
-    "register_pytree_node",
-    "tree_is_leaf",
-    "tree_flatten",
-    "tree_flatten_with_path",
-    "tree_unflatten",
-    "tree_iter",
-    "tree_leaves",
-    "tree_leaves_with_path",
-    "tree_structure",
-    "tree_map",
-    "tree_map_with_path",
-    "tree_map_",
-    "tree_map_only",
-    "tree_map_only_",
-    "tree_all",
-    "tree_any",
-    "tree_all_only",
-    "tree_any_only",
-    "treespec_dumps",
-    "treespec_loads",
-    "treespec_pprint",
-    "is_namedtuple",
-    "is_namedtuple_class",
-    "is_namedtuple_instance",
-    "is_structseq",
-    "is_structseq_class",
-    "is_structseq_instance",
-]
+    "PyTree", "Context", "FlattenFn", "UnflattenFn", "DumpableContext", "ToDumpableContextFn",
+    "FromDumpableContextFn", "PyTreeSpec", "TreeSpec", "LeafSpec", "keystr", "key_get",
+    "register_pytree_node", "tree_is_leaf", "tree_flatten", "tree_flatten_with_path",
+    "tree_unflatten", "tree_iter", "tree_leaves", "tree_leaves_with_path", "tree_structure",
+    "tree_map", "tree_map_with_path", "tree_map_", "tree_map_only", "tree_map_only_", "tree_all",
+    "tree_any", "tree_all_only", "tree_any_only", "treespec_dumps", "treespec_loads",
+    "treespec_pprint", "is_namedtuple", "is_namedtuple_class", "is_namedtuple_instance",
+    "is_structseq", "is_structseq_class", "is_structseq_instance",
+]  # fmt: skip
 
 PyTree = Any
 Context = Any
@@ -67,66 +45,6 @@ FlattenWithKeysFn = Callable[[PyTree], tuple[list, Any]]
 IsLeaf = Callable[[PyTree], bool] | None
 
 _LOCK = threading.RLock()
-
-
-# ----- keys of a path -----
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class SequenceKey:
-    """A position in a sequence."""
-
-    idx: int
-
-    def __str__(self) -> str:
-        return f"[{self.idx!r}]"
-
-    def get(self, sequence: Any) -> Any:
-        """Return what is there."""
-        return sequence[self.idx]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class MappingKey:
-    """A key of a mapping."""
-
-    key: Hashable
-
-    def __str__(self) -> str:
-        return f"[{self.key!r}]"
-
-    def get(self, mapping: Any) -> Any:
-        """Return what is there."""
-        return mapping[self.key]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class GetAttrKey:
-    """An attribute."""
-
-    name: str
-
-    def __str__(self) -> str:
-        return f".{self.name}"
-
-    def get(self, obj: Any) -> Any:
-        """Return what is there."""
-        return getattr(obj, self.name)
-
-
-KeyPath = tuple
-
-
-def keystr(kp: KeyPath) -> str:
-    """Return a path as it would be written: ``['a'][0].b``."""
-    return "".join(map(str, kp))
-
-
-def key_get(obj: Any, kp: KeyPath) -> Any:
-    """Return what a path leads to."""
-    for key in kp:
-        obj = key.get(obj)
-    return obj
 
 
 # ----- kinds of nodes -----

@@ -15,8 +15,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = ("_core", "_autograd", "_kernels", "_ops", "public", "compat")
 USES_MLX = {"_core", "_autograd", "_kernels", "_ops", "func", "compiler"}
 
-# The package's __init__ assembles it, and the command line installs the hook.
-ASSEMBLES = {"__init__.py", "__main__.py"}
+# The package's __init__ assembles it; the command line and torch.hub run other people's programs,
+# whose `import torch` means us.
+ASSEMBLES = {"__init__.py", "__main__.py", "hub.py"}
 
 
 def layer_of(module: str) -> str:
