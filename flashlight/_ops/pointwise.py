@@ -12,8 +12,6 @@ from .._kernels import elementary as kernels
 from .arithmetic import (
     REAL,
     _conjugate,
-    add,
-    bitwise_or,
     eq,
     logical_and,
     mul,
@@ -587,42 +585,6 @@ def heaviside(input: mx.array, values: mx.array) -> mx.array:
 
 
 @composite
-def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Whether |input - other| <= atol + rtol * |other|."""
-    if input.dtype is not other.dtype:
-        raise RuntimeError(f"{input.dtype.name} did not match {other.dtype.name}")
-    if rtol < 0 or atol < 0:
-        raise RuntimeError(
-            f"{'rtol' if rtol < 0 else 'atol'} must be greater than or equal to zero, but got "
-            f"{rtol if rtol < 0 else atol}"
-        )
-    close = eq(input, other)
-    if equal_nan and input.dtype.category >= 2:
-        close = bitwise_or(close, logical_and(isnan(input), isnan(other)))
-    if rtol == 0 and atol == 0:
-        return close
-    if input.dtype.category < 2:
-        input, other = as_dtype(input, get_default_dtype()), as_dtype(other, get_default_dtype())
-    allowed = add(abs_(other) * rtol, atol)
-    error = abs_(input - other)
-    return bitwise_or(close, logical_and(isfinite(error), error <= allowed))
-
-
-@composite
-def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Whether all elements are close; a Python bool."""
-    return bool(isclose(input, other, rtol, atol, equal_nan).all().item())
-
-
-@composite
-def equal(input, other):
-    """Whether two tensors have one size and equal elements; a Python bool."""
-    if input.shape != other.shape:
-        return False
-    return bool(eq(input, other).all().item())
-
-
-@composite
 def angle(input):
     """The angle of each element in the complex plane."""
     if input.dtype.is_complex:
@@ -690,7 +652,7 @@ _PUBLIC = (
     acos, atan, asinh, acosh, atanh, sigmoid, reciprocal, square, abs_, absolute, sign, sgn,
     floor, ceil, trunc, round_, frac, pow_, float_power, atan2, hypot, logaddexp, logaddexp2,
     copysign, signbit, nextafter, ldexp, lerp, addcmul, addcdiv, isnan, isinf,
-    isfinite, isposinf, isneginf, isreal, nan_to_num, heaviside, isclose, allclose, equal, angle,
+    isfinite, isposinf, isneginf, isreal, nan_to_num, heaviside, angle,
     frexp, deg2rad, rad2deg,
 )  # fmt: skip
 FUNCTIONS = {f.__name__: f for f in _PUBLIC}
@@ -705,6 +667,6 @@ INPLACE = tuple(
     if name
     not in (
         "signbit", "isnan", "isinf", "isfinite", "isposinf", "isneginf", "isreal",
-        "isclose", "allclose", "equal", "angle", "frexp", "logaddexp", "logaddexp2",
+        "angle", "frexp", "logaddexp", "logaddexp2",
     )
 )
