@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from sklearn.datasets import load_digits
 from torch.utils.data import TensorDataset
@@ -18,7 +17,7 @@ from torch.utils.data import TensorDataset
 def mnist(folder: Path | None) -> tuple[TensorDataset, TensorDataset]:
     """Training and test set: images (N, 1, 28, 28) from 0 to 1, labels (N,).
 
-    `folder` holds the four IDX files, gzipped or not; without it the images are 8x8 digits, resized.
+    `folder` holds the four IDX files, gzipped or not; without it the images are digits, resized.
     """
     if folder is None:
         return digits(channels=1, size=28)
@@ -34,7 +33,7 @@ def mnist(folder: Path | None) -> tuple[TensorDataset, TensorDataset]:
 def cifar10(folder: Path | None) -> tuple[TensorDataset, TensorDataset]:
     """Training and test set: images (N, 3, 32, 32) from 0 to 1, labels (N,).
 
-    `folder` holds the python batches; without it the images are 8x8 digits, resized, in grey.
+    `folder` holds the python batches; without it the images are grey digits, resized.
     """
     if folder is None:
         return digits(channels=3, size=32)
@@ -66,9 +65,12 @@ def _cifar_batches(paths: list[Path]) -> TensorDataset:
 def digits(channels: int, size: int) -> tuple[TensorDataset, TensorDataset]:
     """The 1,797 digits of 8x8 pixels, resized; every fifth of them for testing."""
     images, labels = load_digits(return_X_y=True)
-    small = torch.from_numpy(images / 16).reshape(-1, 1, 8, 8)
-    large = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
-    pixels = large.mul(255).round().to(torch.uint8).expand(-1, channels, -1, -1).numpy()
+    # Resized in whole numbers, so that every framework starts from the same pixels.
+    small = np.uint8(images.reshape(-1, 8, 8) * (255 / 16))
+    large = [
+        Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in small
+    ]
+    pixels = np.repeat(np.stack(large)[:, None], channels, axis=1)
     test = np.arange(len(labels)) % 5 == 0
     return _dataset(pixels[~test], labels[~test]), _dataset(pixels[test], labels[test])
 
