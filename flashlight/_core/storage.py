@@ -13,8 +13,8 @@ from sys import getrefcount
 import mlx.core as mx
 import numpy as np
 
-from .device import STREAMS
-from .dtype import bfloat16, bool_, dtype
+from .device import NATIVE, STREAMS
+from .dtype import bfloat16, bool_, dtype, float64
 from .evaluation import evaluate, ready
 from .layout import Layout, contiguous, overriding
 from .reading import recipe
@@ -38,7 +38,13 @@ class Storage:
         if own is layout:
             return self.array
         ready()
-        array = self.array
+        if NATIVE != "cpu" and float64 in (own.dtype, layout.dtype):
+            with mx.stream(STREAMS.cpu):
+                return self._look(layout)
+        return self._look(layout)
+
+    def _look(self, layout):
+        own, array = self.layout, self.array
         if own.dtype is not layout.dtype:
             array = reinterpret(array, own.dtype, layout.dtype)
         return recipe(tuple(array.shape), layout).read(array)
@@ -53,7 +59,15 @@ class Storage:
             self.array = values
             return
         ready()
-        array = self.array
+        # GPUs have no float64, and do not scatter what has eight bytes.
+        if NATIVE != "cpu" and 8 in (own.dtype.itemsize, layout.dtype.itemsize):
+            with mx.stream(STREAMS.cpu):
+                self._replace(layout, values)
+        else:
+            self._replace(layout, values)
+
+    def _replace(self, layout, values):
+        own, array = self.layout, self.array
         if own.dtype is not layout.dtype:
             array = reinterpret(array, own.dtype, layout.dtype)
             array = recipe(tuple(array.shape), layout).write(array, values)

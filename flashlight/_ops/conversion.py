@@ -7,7 +7,7 @@ import numpy as np
 
 from .._autograd.history import check_inplace, edge_of, meta_of
 from .._autograd.node import sequence
-from .._core.device import META, NATIVE, STREAMS, device, resolve
+from .._core.device import META, device, resolve
 from .._core.dtype import (
     FROM_MLX,
     bfloat16,
@@ -126,8 +126,7 @@ def is_contiguous(input, *, memory_format=contiguous_format) -> bool:
     )
 
 
-@primitive(name="_to_copy")
-def _cast(input: mx.array, dtype) -> mx.array:
+def _as_type(input: mx.array, dtype) -> mx.array:
     """Return the elements as another dtype."""
     if input.dtype == mx.complex64 and not dtype.is_complex:
         if dtype is bool_:
@@ -144,7 +143,10 @@ def _cast(input: mx.array, dtype) -> mx.array:
     return input.astype(dtype.mlx)
 
 
+_cast = primitive(_as_type, name="_to_copy")
+_cast_on_cpu = primitive(_as_type, name="_to_copy", on_cpu=True)
 _cast.gradients(input=lambda grad: grad)
+_cast_on_cpu.gradients(input=lambda grad: grad)
 
 
 def as_dtype(input: Tensor, kind: dtype) -> Tensor:
@@ -152,11 +154,7 @@ def as_dtype(input: Tensor, kind: dtype) -> Tensor:
     if input._layout.dtype is kind:
         return input
     check_supported(kind)
-    if NATIVE != "cpu" and (kind is float64 or input.dtype is float64):
-        with mx.stream(STREAMS.cpu):
-            made = _cast(input, kind)
-    else:
-        made = _cast(input, kind)
+    made = _cast_on_cpu(input, kind) if kind is float64 else _cast(input, kind)
     source = input._layout
     return made if source.contiguous else restride(made, preserved_stride(source))
 

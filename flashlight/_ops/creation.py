@@ -344,11 +344,7 @@ def array_of(data, kind: dtype | None) -> mx.array:
             if kind.numpy is not None:
                 data = data.astype(kind.numpy)
         source = np.ascontiguousarray(data).reshape(data.shape)  # NumPy makes 0-d arrays 1-d
-        return (
-            mx.array(source, mx.float32 if source.dtype == np.float32 else None).astype(kind.mlx)
-            if source.dtype != np.float64
-            else mx.array(source, mx.float64).astype(kind.mlx)
-        )
+        return _cast_host(source, kind)  # on the host: a GPU has no float64 to cast from
     if isinstance(data, (bool, int, float, complex)):
         kind = check_supported(kind or number_dtype(data))
         _check_fits(data, kind)

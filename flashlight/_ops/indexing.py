@@ -277,7 +277,7 @@ _index.gradients(input=lambda grad, indices, dims, input_shape: _index_put(
     grad.new_zeros(input_shape), indices, grad, dims, True))
 
 
-@primitive(name="index_put")
+@primitive(name="index_put", scatters=True)
 def _index_put(
     input: mx.array, indices: list[mx.array], values: mx.array, dims, accumulate
 ) -> mx.array:

@@ -60,6 +60,7 @@ class Operation:
         node=None,
         kernel=None,
         exact_numbers=False,
+        scatters=False,
     ):
         self.body = body
         self.name = name or body.__name__
@@ -68,6 +69,7 @@ class Operation:
         self.returns = returns
         self.many = many
         self.on_cpu = on_cpu
+        self.scatters = scatters
         self.differentiable = differentiable
         self.kernel = kernel or self.name
         # Beside half precision, numbers and 0-d tensors reach the body in float32.
@@ -254,8 +256,14 @@ class Operation:
         try:
             if NATIVE == "cpu":
                 return compute(arrays)
-            on_cpu = (self.on_cpu or where.type == "cpu" or common is float64
-                      or any(t._layout.dtype is float64 for t in inputs))
+            on_cpu = (
+                self.on_cpu
+                or where.type == "cpu"
+                or common is float64
+                or any(t._layout.dtype is float64 for t in inputs)
+                # GPUs do not scatter what has eight bytes
+                or (self.scatters and any(t._layout.dtype.itemsize == 8 for t in inputs))
+            )
             with mx.stream(STREAMS.cpu if on_cpu else STREAMS.native):
                 return compute(arrays)
         except ValueError as error:

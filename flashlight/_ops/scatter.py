@@ -131,7 +131,7 @@ def scatter_array(
     return getattr(target.at[where], reducer)(src).reshape(shape)
 
 
-@primitive(name="scatter", node="Scatter")
+@primitive(name="scatter", node="Scatter", scatters=True)
 def _scatter(input: mx.array, dim, index: mx.array, src: mx.array) -> mx.array:
     """Write `src` at `index` along `dim`."""
     if src.dtype != input.dtype:
@@ -168,7 +168,7 @@ def _pad_to(grad, shape, index_shape):
     return made
 
 
-@primitive(name="scatter_add", node="ScatterAdd")
+@primitive(name="scatter_add", node="ScatterAdd", scatters=True)
 def scatter_add(input: mx.array, dim, index: mx.array, src: mx.array) -> mx.array:
     """Add `src` to the elements at `index` along `dim`."""
     if src.dtype != input.dtype:
@@ -253,7 +253,7 @@ def _mean(start, dim, index, src, include_self):
     return total / count if total.dtype.category >= 2 else total.div(count, rounding_mode="floor")
 
 
-@primitive(name="scatter_reduce", node="ScatterReduce")
+@primitive(name="scatter_reduce", node="ScatterReduce", scatters=True)
 def _combine(input: mx.array, dim, index: mx.array, src: mx.array, reduce) -> mx.array:
     """Combine by product, largest or smallest."""
     dim = _along("scatter", input, index, dim, src)
@@ -369,7 +369,7 @@ def _slices(dim, index):
     return (*[slice(None)] * dim, index.reshape(-1))
 
 
-@primitive(name="index_add")
+@primitive(name="index_add", scatters=True)
 def _index_add(input: mx.array, dim, index: mx.array, source: mx.array, *, alpha=1) -> mx.array:
     """Add slices of `source` to those of `input` that `index` names."""
     dim = _index_slices("index_add", input, dim, index, source)
@@ -399,7 +399,7 @@ _index_add.gradients(input=lambda grad: grad,
 index_add = _index_add
 
 
-@primitive(name="index_copy")
+@primitive(name="index_copy", scatters=True)
 def index_copy(input: mx.array, dim, index: mx.array, source: mx.array) -> mx.array:
     """Replace the slices of `input` that `index` names by those of `source`."""
     dim = _index_slices("index_copy", input, dim, index, source)
@@ -416,7 +416,7 @@ index_copy.gradients(
 )
 
 
-@primitive(name="index_fill")
+@primitive(name="index_fill", scatters=True)
 def _index_fill(input: mx.array, dim, index: mx.array, value: mx.array) -> mx.array:
     """Fill the slices that `index` names with a value."""
     dim = wrap_dim(dim, input.ndim)
@@ -507,7 +507,7 @@ take.gradients(
 )
 
 
-@primitive(name="put")
+@primitive(name="put", scatters=True)
 def _put(input: mx.array, index: mx.array, source: mx.array, accumulate=False) -> mx.array:
     """Write `source` at positions counted through the whole tensor."""
     if FROM_MLX[index.dtype] is not int64:

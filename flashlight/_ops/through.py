@@ -84,7 +84,7 @@ def view_read(input: mx.array, source: Layout, target: Layout) -> mx.array:
     return recipe(shape, seen).read(_buffer(input, shape, own))
 
 
-@primitive
+@primitive(scatters=True)
 def view_write(input: mx.array, source: Layout, target: Layout) -> mx.array:
     """Return zeros of the base's size with `input`, of the view's size, added through the view.
 
