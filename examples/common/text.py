@@ -6,6 +6,7 @@ import string
 import sysconfig
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.utils.data import TensorDataset
@@ -15,8 +16,10 @@ ALPHABET = "\n" + string.printable[:95]
 
 def encode(text: str) -> torch.Tensor:
     """The numbers of the characters; those outside the alphabet are left out."""
-    number = {character: index for index, character in enumerate(ALPHABET)}
-    return torch.tensor([number[character] for character in text if character in number])
+    numbers = np.full(256, -1)
+    numbers[list(ALPHABET.encode())] = range(len(ALPHABET))
+    tokens = numbers[np.frombuffer(text.encode("ascii", "ignore"), np.uint8)]
+    return torch.from_numpy(tokens[tokens >= 0])
 
 
 def decode(tokens: torch.Tensor) -> str:
