@@ -21,7 +21,7 @@ FAMILIES = (
     "convolution", "pooling", "adaptive_pooling", "normalization", "batch_normalization",
     "attention", "loss", "embedding", "vision", "recurrent", "windows", "segment", "padding",
     "rearrangement", "distance", "ctc", "einsum", "statistics", "histograms", "integer",
-    "spectral_transforms", "masked", "copies", "inplace_functions", "sparse", "foreach", "quantize",
+    "spectral_transforms", "copies", "inplace_functions", "sparse", "foreach", "quantize",
 )  # fmt: skip
 FUNCTIONS: dict = {}
 
