@@ -9,6 +9,7 @@ from .._core.layout import Layout, contiguous
 from .._core.reading import Gather, recipe
 from .._core.storage import Storage
 from .._core.tensor import Tensor, make, read, wrap
+from .creation import filled
 from .kinds import primitive
 
 
@@ -133,7 +134,7 @@ Tensor._private = private
 def _filled_like(value):
     def fill(input: Tensor) -> Tensor:
         layout = input._layout
-        return wrap(mx.full(tuple(layout.size), value, layout.dtype.mlx), layout.device)
+        return filled(tuple(layout.size), value, layout.dtype, layout.device)
     return fill
 
 
