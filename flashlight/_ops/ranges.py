@@ -10,6 +10,7 @@ import numpy as np
 from .._core.device import META, resolve
 from .._core.dtype import TO_COMPLEX, check_supported, complex64, get_default_dtype, int64
 from .._core.evaluation import ensure_memory
+from .._core.exact import cast
 from .._core.tensor import Tensor
 from .creation import _bytes_of, _cast_host, _deliver, filled, finish
 
@@ -98,6 +99,7 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
     if any(isinstance(v, Tensor) and v.ndim for v in (start, end)):
         raise RuntimeError("linspace only supports 0-dimensional start and end tensors")
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
+    _check_numbers("linspace", start, end)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     plain = get_default_dtype()
@@ -109,6 +111,15 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
     else:
         host = _even(start, end, steps)
     return _deliver(finish(_cast_host(host, kind), resolve(device)), out, requires_grad)
+
+
+def _check_numbers(name, *values):
+    for value in values:
+        if not isinstance(value, (int, float, complex, np.number)):
+            raise TypeError(
+                f"{name}() received an invalid combination of arguments: expected numbers, "
+                f"got {type(value).__name__}"
+            )
 
 
 def _even(start, end, steps):
@@ -144,6 +155,7 @@ def logspace(
 ) -> Tensor:
     """Return `base` to the power of evenly spaced exponents."""
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
+    _check_numbers("logspace", start, end, base)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     plain = get_default_dtype()
@@ -151,11 +163,15 @@ def logspace(
         plain = TO_COMPLEX.get(plain, complex64)
     kind = check_supported(dtype or (out.dtype if out is not None else plain))
     with np.errstate(all="ignore"):
+        # The ends are rounded to the dtype, or truncated, unless there is but one step; what
+        # comes after is double.
+        if kind.category < 2 and steps > 1:
+            start, end = int(start), int(end)
+        elif kind.category == 2:
+            start, end = cast(np.array([start, end], np.float64), kind.name).astype(np.float64)
         exponents = _even(start, end, steps)
-        if kind.category < 2:
-            exponents = exponents.astype(np.float32)
         host = np.power(
-            np.asarray(base, exponents.dtype if not isinstance(base, complex) else None), exponents
+            np.asarray(base, np.float64 if not isinstance(base, complex) else None), exponents
         )
     return _deliver(finish(_cast_host(host, kind), resolve(device)), out, requires_grad)
 
