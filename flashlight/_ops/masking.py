@@ -67,6 +67,8 @@ def masked_fill(input, mask, value):
         value = as_dtype(value, input.dtype)
     elif isinstance(value, complex) and not input.dtype.is_complex:
         raise RuntimeError(f"value cannot be converted to type {input.dtype.name} without overflow")
+    elif input.dtype is bool_:
+        value = bool(value)
     elif isinstance(value, float) and input.dtype.category < 2:
         value = int(value)
     return _where(mask, value, input)

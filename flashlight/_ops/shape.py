@@ -341,6 +341,8 @@ def narrow(input: Layout, dim, start, length) -> Layout:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     dim = errors.wrap_dim(dim, input.ndim)
     if isinstance(start, Tensor):
+        if start.ndim or start.dtype.category != 1:
+            raise RuntimeError("start must be an 0-dim integral Tensor.")
         start = start.item()
     n = input.size[dim]
     if length < 0:

@@ -31,7 +31,7 @@ def _dims(dim: Dim, ndim: int) -> tuple[int, ...]:
 
 
 def _lowest(name: str, dtype: torch.dtype) -> float:
-    if dtype.is_floating_point:
+    if dtype.is_floating_point or dtype.is_complex and name == "logsumexp":
         return -math.inf
     if dtype is torch.bool or dtype.is_complex:
         raise NotImplementedError(f"identity of {name} on {dtype} input")
@@ -183,8 +183,8 @@ def _variance(input, dim, unbiased, correction, keepdim, dtype, mask, take_sqrt)
     apart = input - average
     total = sum(apart * apart.conj(), dim, keepdim=keepdim, dtype=kind, mask=mask)
     count = count.reshape(total.shape)
-    if int(correction):
-        count = (count.to(kind.to_real()) - int(correction)).clamp(min=0)
+    if correction:
+        count = (count.to(kind.to_real()) - correction).clamp(min=0)
     made = (total / count).to(kind)
     return made.sqrt() if take_sqrt else made
 
