@@ -430,7 +430,13 @@ def nextafter(input: mx.array, other: mx.array) -> mx.array:
 
 @composite
 def ldexp(input, other):
-    """input * 2**other."""
+    """input * 2**other; both are tensors."""
+    for position, value in enumerate((input, other)):
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"ldexp(): argument '{('input', 'other')[position]}' (position {position + 1}) "
+                f"must be Tensor, not {type(value).__name__}"
+            )
     return mul(input, pow_(2.0, other))
 
 

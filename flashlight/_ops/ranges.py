@@ -99,7 +99,7 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
     if any(isinstance(v, Tensor) and v.ndim for v in (start, end)):
         raise RuntimeError("linspace only supports 0-dimensional start and end tensors")
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
-    _check_numbers("linspace", start, end)
+    _check_numbers("linspace", steps, start, end)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     plain = get_default_dtype()
@@ -113,7 +113,12 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
     return _deliver(finish(_cast_host(host, kind), resolve(device)), out, requires_grad)
 
 
-def _check_numbers(name, *values):
+def _check_numbers(name, steps, *values):
+    if not isinstance(steps, (int, np.integer)) or isinstance(steps, bool):
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments: steps must be int, "
+            f"not {type(steps).__name__}"
+        )
     for value in values:
         if not isinstance(value, (int, float, complex, np.number)):
             raise TypeError(
@@ -155,7 +160,7 @@ def logspace(
 ) -> Tensor:
     """Return `base` to the power of evenly spaced exponents."""
     start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
-    _check_numbers("logspace", start, end, base)
+    _check_numbers("logspace", steps, start, end, base)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     plain = get_default_dtype()
