@@ -14,27 +14,21 @@ import torch
 
 from tests.programs.conftest import SCRIPTS
 
-TEXT = "--steps 15 --batch-size 4 --context 16 --width 32 --layers 2 --sample 20"
+pytestmark = pytest.mark.slow
+
+# Two epochs of these come to at least as many losses as are compared.
+LOSSES = 50
+TEXT = "--steps 25 --batch-size 4 --context 16 --width 32 --layers 2 --sample 20"
 SMALL = {
     "mnist_mlp": "--steps 25 --batch-size 16",
     "lenet_cifar10": "--steps 25 --batch-size 4",
-    "resnet": "--steps 5 --batch-size 8 --blocks 1 --width 4",
+    # With 4 images a batch its chaos makes 1e-3 of the last bit in 50 steps, PyTorch's threads too.
+    "resnet": "--steps 25 --batch-size 16 --blocks 1 --width 4",
     "transformer": f"{TEXT} --heads 2",
     "vae": "--steps 25 --batch-size 16",
     "lstm_text": TEXT,
-    "dcgan": "--steps 10 --batch-size 4 --width 4 --latent 16",
-    "actor_critic": "--steps 8 --batch-size 8 --longest 50",
-}
-# Steps of a run of two epochs, of which the first 50 losses are compared.
-LOSSES = {
-    "mnist_mlp": 50,
-    "lenet_cifar10": 50,
-    "resnet": 10,
-    "transformer": 30,
-    "vae": 50,
-    "lstm_text": 30,
-    "dcgan": 40,
-    "actor_critic": 16,
+    "dcgan": "--steps 13 --batch-size 4 --width 4 --latent 16",
+    "actor_critic": "--steps 25 --batch-size 25 --longest 30",
 }
 WITH_DATA = {"mnist_mlp": "mnist", "resnet": "cifar10", "lstm_text": "text"}
 SIDES = {"theirs": (), "ours": ("-m", "flashlight")}
@@ -151,9 +145,9 @@ def flatten(value, path: str = "") -> dict[str, object]:
 def test_double_precision_has_the_losses_of_pytorch(runs, name):
     ours = runs.losses("ours", "double", name)
     theirs = runs.losses("theirs", "double", name)
-    assert len(ours) == len(theirs) == LOSSES[name]
-    assert len(set(ours)) > LOSSES[name] // 2
-    assert ours == pytest.approx(theirs, rel=1e-6)
+    assert len(ours) == len(theirs) >= LOSSES
+    assert len(set(ours)) > LOSSES // 2
+    assert ours[:LOSSES] == pytest.approx(theirs[:LOSSES], rel=1e-6)
 
 
 @pytest.mark.parametrize("name", SMALL)
