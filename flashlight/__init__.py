@@ -94,7 +94,7 @@ from .serialization import load, save
 
 from . import accelerator, backends, cpu, cuda, mps, profiler
 from . import fft, linalg, nn, special
-from . import amp, distributions, masked, optim, signal, utils
+from . import amp, distributions, masked, optim, signal, sparse, utils
 from .amp.autocast_mode import (
     autocast, autocast_decrement_nesting, autocast_increment_nesting, clear_autocast_cache,
     get_autocast_cpu_dtype, get_autocast_dtype, get_autocast_gpu_dtype, is_autocast_cache_enabled,

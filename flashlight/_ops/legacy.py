@@ -95,6 +95,7 @@ class tensortype(TensorMeta):
     def __instancecheck__(cls, instance) -> bool:
         return (
             isinstance(instance, Tensor)
+            and instance.layout is cls.layout
             and instance.dtype is cls.dtype
             and instance.device.type == cls.device_type
         )

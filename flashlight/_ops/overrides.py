@@ -6,10 +6,22 @@ from .._core.evaluation import local
 from .._core.tensor import TENSORS, Tensor
 
 
+#: Tensor classes whose data are not one array, and what runs operations on them.
+DISPATCHERS: dict = {}
+
+
 def is_override(value) -> bool:
-    """Tell whether `value` wants to see the call before the operation runs."""
+    """Tell whether an operation must not take `value` as a plain tensor or number."""
     kind = type(value)
     if kind in TENSORS:
+        return False
+    return kind in DISPATCHERS or has_hook(value)
+
+
+def has_hook(value) -> bool:
+    """Tell whether the class of `value` wants to see the call by its `__torch_function__`."""
+    kind = type(value)
+    if kind in TENSORS or kind in DISPATCHERS:
         return False
     hook = getattr(kind, "__torch_function__", None)
     if hook is None or hook is _disabled or getattr(hook, "__func__", None) is _disabled.__func__:
@@ -39,7 +51,14 @@ def overriding_in(values) -> list:
 
 
 def call_overrides(function, overriding: list, args: tuple, kwargs: dict):
-    """Return what the first willing `__torch_function__` gives. Raises TypeError if none does."""
+    """Return what the first willing `__torch_function__` gives, or a dispatcher if there is none.
+
+    Raises TypeError if all decline.
+    """
+    hooked = [value for value in overriding if type(value) not in DISPATCHERS]
+    if not hooked:
+        return DISPATCHERS[type(overriding[0])](function, args, kwargs)
+    overriding = hooked
     types = tuple(type(value) for value in overriding)
     for value in overriding:
         hook = type(value).__torch_function__

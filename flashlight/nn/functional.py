@@ -47,7 +47,7 @@ from .._ops.ctc import ctc_loss
 from .._ops.distance import cosine_similarity, normalize, pairwise_distance, pdist
 from .._ops.matmul import bilinear, linear
 from .._ops.normalization import group_norm, layer_norm, local_response_norm, rms_norm
-from .._ops.overrides import overriding_in
+from .._ops.overrides import has_hook
 from .._ops.padding import pad
 from .._ops.pooling import (
     avg_pool1d,
@@ -107,17 +107,17 @@ for _name, _function in list(globals().items()):
 
 def has_torch_function(relevant_args) -> bool:
     """Tell whether one of the arguments handles calls by its own `__torch_function__`."""
-    return bool(overriding_in(relevant_args))
+    return any(map(has_hook, relevant_args))
 
 
 def has_torch_function_unary(arg) -> bool:
     """Tell whether the argument handles calls by its own `__torch_function__`."""
-    return bool(overriding_in((arg,)))
+    return has_hook(arg)
 
 
 def has_torch_function_variadic(*args) -> bool:
     """Tell whether one of the arguments handles calls by its own `__torch_function__`."""
-    return bool(overriding_in(args))
+    return any(map(has_hook, args))
 
 
 def assert_int_or_pair(arg, arg_name: str, message: str) -> None:

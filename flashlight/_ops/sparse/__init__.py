@@ -1,0 +1,64 @@
+"""Sparse tensors: COO, CSR, CSC, BSR and BSC. https://docs.pytorch.org/docs/2.13/sparse.html
+
+`tensor` says what one is, `dispatch` how operations come here, `grid` what the layouts have in
+common. Index arithmetic is NumPy's (its results decide sizes), values are MLX's.
+"""
+
+from __future__ import annotations
+
+from ..kinds import composite
+from . import arithmetic, elementwise, methods, shape
+from .construction import (
+    sparse_bsc_tensor,
+    sparse_bsr_tensor,
+    sparse_compressed_tensor,
+    sparse_coo_tensor,
+    sparse_csc_tensor,
+    sparse_csr_tensor,
+    spdiags,
+)
+from .conversion import METHODS as _CONVERSIONS
+from .embedding import gather_gradient, sparse_embedding
+from .invariants import VALIDATORS, check_sparse_tensor_invariants
+from .products import (
+    hspmm,
+    sampled_addmm,
+    smm,
+    sparse_addmm,
+    sparse_mm,
+    spsolve,
+    sspaddmm,
+)
+from .reduction import log_softmax, softmax, sparse_sum
+from .tensor import SparseTensor
+
+__all__ = [
+    "FUNCTIONS", "INPLACE", "METHODS", "SparseTensor", "arithmetic",
+    "check_sparse_tensor_invariants", "elementwise", "gather_gradient", "log_softmax", "methods",
+    "sampled_addmm", "shape", "softmax", "sparse_addmm", "sparse_embedding", "sparse_mm",
+    "sparse_sum", "spdiags", "spsolve",
+]  # fmt: skip
+
+
+@composite(name="_sparse_broadcast_to")
+def _sparse_broadcast_to(input, size):
+    """Return a COO tensor repeated to a size."""
+    return arithmetic.broadcast(input, size)
+
+
+@composite(name="resize_as_sparse_")
+def resize_as_sparse_(input, the_template):
+    """Take over the size of another sparse tensor, keeping nothing of another size."""
+    return methods.resize_as_(input, the_template)
+
+
+FUNCTIONS = {
+    f.__name__: f
+    for f in (
+        sparse_coo_tensor, sparse_compressed_tensor, sparse_csr_tensor, sparse_csc_tensor,
+        sparse_bsr_tensor, sparse_bsc_tensor, hspmm, sspaddmm, smm, _sparse_broadcast_to,
+        resize_as_sparse_, *VALIDATORS.values(),
+    )
+}  # fmt: skip
+METHODS = _CONVERSIONS | {"sspaddmm": sspaddmm, "smm": smm}
+INPLACE = ()
