@@ -7,7 +7,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test lint types parity bench docs clean
+.PHONY: demo test lint types parity bench docs fix clean
 
 # The first that runs, is new enough, and can make virtual environments.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.14; do \
@@ -58,6 +58,9 @@ bench: $(TEST)
 docs: $(DEMO)
 	$(BIN)/python tools/write_docs.py
 	$(BIN)/python tools/write_stubs.py
+
+fix: $(DEV) docs
+	$(BIN)/ruff check --fix .
 
 clean:
 	rm -rf $(VENV)
