@@ -9,8 +9,8 @@ from .._autograd.grad_mode import _set_grad_enabled, observers
 from .._autograd.history import adopt, check_inplace, edge_of, meta_of, remember_view
 from .._autograd.node import FREED, Node, sequence
 from .._core.evaluation import local
-from .._core.tensor import Tensor, make
-from .._ops.operation import _keep
+from .._core.tensor import Tensor, around
+from .._ops.sparse.history import keep
 
 __all__ = ["Function", "FunctionCtx", "InplaceFunction", "NestedIOFunction", "once_differentiable"]
 
@@ -247,14 +247,14 @@ def _finish(cls, node, args, inputs, edges, result, recorded):
             # An input returned as it is becomes a view of itself, with the function's history.
             output = outputs[position] = _alias(output)
         elif output._node is not None:
-            output = outputs[position] = make(output._storage, output._layout)
+            output = outputs[position] = around(output._storage, output._layout)
         output._node, output._index = node, position
         if output._meta is not None and output._meta.base is not None:
             output._meta.creation = "function"
     node.outputs = tuple([o._layout if isinstance(o, Tensor) else None for o in outputs])
     node.kept = [None if tensor is None else
-                 _keep(tensor, is_output=any(tensor is output for output in outputs))
-                 if tensor._node is not node else _keep(tensor, True) for tensor in node.to_save]
+                 keep(tensor, is_output=any(tensor is output for output in outputs))
+                 if tensor._node is not node else keep(tensor, True) for tensor in node.to_save]
     node.to_save = ()
     if observers.anomaly:
         observers.trace(node)
@@ -262,7 +262,7 @@ def _finish(cls, node, args, inputs, edges, result, recorded):
 
 
 def _alias(tensor):
-    made = make(tensor._storage, tensor._layout)
+    made = around(tensor._storage, tensor._layout)
     base = tensor if tensor._base is None else tensor._base
     meta_of(made).base = base
     remember_view(base, made)
@@ -307,7 +307,7 @@ class _Once(Node):
 
 
 def _forbid(tensor):
-    made = make(tensor._storage, tensor._layout)
+    made = around(tensor._storage, tensor._layout)
     node = _Once()
     node.edges, node.outputs, node.saved, node.sequence = (), (tensor._layout,), None, sequence()
     made._node = node
