@@ -5,7 +5,6 @@ from __future__ import annotations
 from .._core.evaluation import local
 from .._core.tensor import TENSORS, Tensor
 
-
 #: Tensor classes whose data are not one array, and what runs operations on them.
 DISPATCHERS: dict = {}
 

@@ -8,7 +8,7 @@ from .._core.evaluation import track
 from .._core.layout import Layout, contiguous
 from .._core.reading import Gather, recipe
 from .._core.storage import Storage
-from .._core.tensor import Tensor, make, read, wrap
+from .._core.tensor import Tensor, make, read
 from .creation import filled
 from .kinds import primitive
 

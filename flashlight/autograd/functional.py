@@ -195,7 +195,11 @@ def jvp(
         _check_used(grads, "outputs' gradient", strict)
     with torch.set_grad_enabled(create_graph or torch.is_grad_enabled()):
         found = _filled(
-            _gradients(grads, dummies, vectors, create_graph), outputs, strict, create_graph, "input"
+            _gradients(grads, dummies, vectors, create_graph),
+            outputs,
+            strict,
+            create_graph,
+            "input",
         )
     return (
         _shaped(outs_tuple, _cut(outputs, create_graph)),
@@ -382,7 +386,8 @@ def hessian(
     func: Callable, inputs: Any, create_graph: bool = False, strict: bool = False,
     vectorize: bool = False, outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:  # fmt: skip
-    """Return the Hessian of a function to a number: of shape `(*input, *input)`, in tuples of tuples.
+    """Return the Hessian of a function to a number: of shape `(*input, *input)`, in tuples of
+    tuples.
 
     Raises RuntimeError if the function returns more than a number, and as `jacobian` does.
     """
