@@ -549,7 +549,7 @@ def nonzero(input, *, as_tuple=False):
     if input.dtype.name == "bfloat16":
         input = input != 0
     host = np.asarray(evaluate(read(input), "nonzero()"))
-    found = np.nonzero(host) if host.ndim or as_tuple is False else np.nonzero(host.reshape(1))
+    found = np.nonzero(host if host.ndim else host.reshape(1))
     if as_tuple:
         return tuple([wrap(mx.array(axis.astype(np.int64)), input.device) for axis in found])
     positions = np.argwhere(host)

@@ -13,6 +13,7 @@ from .._core.promotion import result_of
 from .._core.tensor import Tensor
 from .conversion import as_dtype
 from .kinds import SAME, Operand, composite, primitive
+from .operation import check_apart, write_out
 
 
 @primitive(promote=SAME, promoted=("input", "other"), name="where")
@@ -75,8 +76,12 @@ def masked_fill(input, mask, value):
 
 
 @composite
-def masked_select(input, mask):
+def masked_select(input, mask, *, out=None):
     """The elements where the mask holds, in order, as a vector."""
+    if out is not None:
+        made = masked_select(input, mask)
+        check_apart(out, made, (input, mask))
+        return write_out(out, made)
     if mask.dtype is not bool_:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
     shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape))

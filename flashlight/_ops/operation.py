@@ -61,6 +61,7 @@ class Operation:
         kernel=None,
         exact_numbers=False,
         scatters=False,
+        strict_out=False,
     ):
         self.body = body
         self.name = name or body.__name__
@@ -70,6 +71,7 @@ class Operation:
         self.many = many
         self.on_cpu = on_cpu
         self.scatters = scatters
+        self.strict_out = strict_out
         self.differentiable = differentiable
         self.kernel = kernel or self.name
         # Beside half precision, numbers and 0-d tensors reach the body in float32.
@@ -286,6 +288,8 @@ class Operation:
                     f"{self.name}(): functions with out=... arguments don't support automatic "
                     "differentiation, but one of the arguments requires grad."
                 )
+        if self.strict_out:
+            check_apart(out, outputs, inputs)
         if isinstance(outputs, tuple):
             if not isinstance(out, (tuple, list)) or len(out) != len(outputs):
                 raise TypeError(
@@ -579,6 +583,24 @@ def _common_device(inputs) -> device:
             if first.type == "cpu":
                 first = where
     return first
+
+
+def check_apart(out, results, inputs) -> None:
+    """Raise RuntimeError if `out=` has another dtype than the result, or an input's memory."""
+    outs = out if isinstance(out, (tuple, list)) else (out,)
+    found = results if isinstance(results, tuple) else (results,)
+    for target, result in zip(outs, found):
+        if target.dtype is not result.dtype:
+            raise RuntimeError(
+                f"Expected out tensor to have dtype {result.dtype.name}, but got "
+                f"{target.dtype.name} instead"
+            )
+        if target._layout.overlaps() or any(target._storage is t._storage for t in inputs):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to "
+                "tensor refer to a single memory location. Please clone() the tensor before "
+                "performing the operation."
+            )
 
 
 def write_out(out: Tensor, result: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from .arithmetic import REAL, eq, ne
 from .complex_parts import conj, real
 from .conversion import as_dtype
 from .kinds import INT_TO_FLOAT, composite, primitive
+from .operation import check_apart
 from .pointwise import abs_, exp, isnan, pow_, sgn, where
 from .return_types import ALL
 from .return_types import aminmax as aminmax_type
@@ -366,6 +367,7 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
     else:
         result = aminmax_type(amin(input, dims, keepdim), amax(input, dims, keepdim))
     if out is not None:
+        check_apart(out, result, (input,))
         return aminmax_type(*[o.resize_(r.shape).copy_(r) for o, r in zip(out, result)])
     return result
 

@@ -8,12 +8,19 @@ import operator
 import mlx.core as mx
 import numpy as np
 
+from .._core.device import CPU
 from .._core.dtype import FROM_MLX, SCALAR_TYPE_NAME, bool_, int32, int64
 from .._core.errors import wrap_dim
 from .._core.evaluation import evaluate, is_traced
+from .._core.layout import layout as layout_of
+from .._core.reading import recipe
 from .._core.tensor import Tensor, read, wrap
 from .kinds import composite, primitive
 from .shape import select, slice_
+
+
+class OutOfRange(IndexError, RuntimeError):
+    """An index that is not there; PyTorch raises one or the other class, by operation."""
 
 
 def check_index(name: str, index: mx.array, size: int, negative: bool = False) -> mx.array:
@@ -23,12 +30,12 @@ def check_index(name: str, index: mx.array, size: int, negative: bool = False) -
         low, high = int(mx.min(index).item()), int(mx.max(index).item())
         if low < (-size if negative else 0) or high >= size:
             bad = high if high >= size else low
-            raise IndexError(f"{name}: index {bad} is out of bounds for dimension with size {size}")
+            raise OutOfRange(f"{name}: index {bad} is out of bounds for dimension with size {size}")
     return mx.where(index < 0, index + size, index) if negative else index
 
 
 def _integer_index(name, index):
-    if FROM_MLX[index.dtype] not in (int64, int32):
+    if index.size and FROM_MLX[index.dtype] not in (int64, int32):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     return index
 
@@ -72,7 +79,7 @@ def _crop(array, shape, but=None):
     return array[tuple(slice(None) if d == but else slice(0, m) for d, m in enumerate(shape))]
 
 
-@primitive
+@primitive(strict_out=True)
 def gather(input: mx.array, dim, index: mx.array, *, sparse_grad=False) -> mx.array:
     """The elements of `input` at `index` along `dim`; the result has the size of `index`."""
     dim = _along("gather", input, index, dim)
@@ -84,11 +91,15 @@ def gather(input: mx.array, dim, index: mx.array, *, sparse_grad=False) -> mx.ar
     return mx.take_along_axis(_crop(source, at.shape, dim), at, axis=dim).reshape(shape)
 
 
-gather.gradients(
-    input=lambda grad, input_shape, dim, index: grad.new_zeros(input_shape).scatter_add(
-        dim, index, grad
-    )
-)
+def _gather_rule(grad, input_shape, dim, index, sparse_grad):
+    if sparse_grad:
+        from .sparse import gather_gradient
+
+        return gather_gradient(grad, input_shape, dim, index)
+    return grad.new_zeros(input_shape).scatter_add(dim, index, grad)
+
+
+gather.gradients(input=_gather_rule)
 
 _REDUCERS = {
     "sum": "add",
@@ -305,7 +316,7 @@ _combine.joint_gradient(
 # ----- whole slices -----
 
 
-@primitive
+@primitive(strict_out=True)
 def index_select(input: mx.array, dim, index: mx.array) -> mx.array:
     """The slices of `dim` that a vector of positions names."""
     if index.ndim > 1:
@@ -360,6 +371,12 @@ def _index_slices(name, input, dim, index, source):
                     f"dimension. Got self.shape = {list(input.shape)} source.shape = "
                     f"{list(source.shape)}"
                 )
+        if source.ndim != input.ndim and source.ndim and input.ndim:
+            raise RuntimeError(
+                "source tensor shape must match self tensor shape, excluding the specified "
+                f"dimension. Got self.shape = {list(input.shape)} source.shape = "
+                f"{list(source.shape)}"
+            )
     if index.size:
         check_index(name, index, input.shape[dim] if input.ndim else 1)
     return dim
@@ -488,7 +505,7 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     return _reduce(input, d, spread, source, reduce, include_self)
 
 
-@primitive
+@primitive(strict_out=True)
 def take(input: mx.array, index: mx.array) -> mx.array:
     """The elements at positions counted through the whole tensor, in the size of `index`."""
     if FROM_MLX[index.dtype] is not int64:
@@ -551,6 +568,8 @@ def take_along_dim(input, indices, dim=None, *, out=None):
     if indices.dtype is not int64:
         raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got "
                            f"{SCALAR_TYPE_NAME[indices.dtype]}")
+    n = input.numel() if dim is None else input.shape[dim] if input.ndim else 1
+    indices = indices + n * (indices < 0)  # counted from the end, unlike gather's
     if dim is None:
         made = gather(input.reshape(-1), 0, indices.reshape(-1))
     else:
@@ -600,10 +619,29 @@ slice_scatter = _writer("slice_scatter", lambda made, dim=0, start=None, end=Non
     made, dim, start, end, step), "Return `input` with a slice of a dimension replaced.")
 diagonal_scatter = _writer("diagonal_scatter", lambda made, offset=0, dim1=0, dim2=1: made.diagonal(
     offset, dim1, dim2), "Return `input` with a diagonal replaced.")
-as_strided_scatter = _writer(
-    "as_strided_scatter",
-    lambda made, size, stride, storage_offset=None: made.as_strided(size, stride, storage_offset),
-    "Return `input` with a strided view replaced.",
+@primitive
+def as_strided_scatter(
+    input: mx.array, src: mx.array, size, stride, storage_offset=None
+) -> mx.array:
+    """Return `input` with a strided view of its elements, counted row by row, replaced."""
+    if tuple(src.shape) != tuple(size):
+        raise RuntimeError(
+            f"expected src to have a size equal to the slice of self. src size = "
+            f"{list(src.shape)}, slice size = {list(size)}"
+        )
+    target = layout_of(
+        tuple(size), tuple(stride), storage_offset or 0, FROM_MLX[input.dtype], CPU
+    )
+    return recipe(tuple(input.shape), target).write(input, src)
+
+
+as_strided_scatter.gradients(
+    input=lambda grad, src_shape, size, stride, storage_offset: as_strided_scatter(
+        grad, grad.new_zeros(src_shape), size, stride, storage_offset
+    ),
+    src=lambda grad, size, stride, storage_offset: grad.contiguous().as_strided(
+        size, stride, storage_offset or 0
+    ),
 )
 
 

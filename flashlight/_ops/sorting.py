@@ -103,6 +103,7 @@ topk.gradients(
     returns=Kthvalue,
     dtypes=tuple(d for d in REAL if d is not bool_),
     kernel="kthvalue_cpu",
+    strict_out=True,
 )
 def kthvalue(input: mx.array, k, dim=-1, keepdim=False) -> mx.array:
     """The k-th smallest element along `dim`, and where it is."""
