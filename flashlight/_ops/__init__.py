@@ -7,7 +7,6 @@ A family module ends with three tables: `FUNCTIONS` (names of `torch.*`), `METHO
 from __future__ import annotations
 
 import importlib
-import importlib.util
 
 from .._core.tensor import Tensor
 from . import through
@@ -21,7 +20,7 @@ FAMILIES = (
     "convolution", "pooling", "adaptive_pooling", "normalization", "batch_normalization",
     "attention", "loss", "embedding", "vision", "recurrent", "windows", "segment", "padding",
     "rearrangement", "distance", "ctc", "einsum", "statistics", "histograms", "integer",
-    "spectral_transforms", "copies", "inplace_functions", "sparse", "foreach", "quantize",
+    "spectral_transforms", "copies", "inplace_functions", "sparse", "foreach",
 )  # fmt: skip
 FUNCTIONS: dict = {}
 
@@ -45,11 +44,6 @@ def _attach(family) -> None:
 
 
 for _name in FAMILIES:
-    try:  # TODO(foundation): all families must import
-        _attach(importlib.import_module(f"{__name__}.{_name}"))
-    except (ModuleNotFoundError, ImportError, AttributeError) as _error:
-        import os
-        if os.environ.get("FLASHLIGHT_DEBUG"):
-            print("family", _name, _error)
+    _attach(importlib.import_module(f"{__name__}.{_name}"))
 
 from . import dunder
