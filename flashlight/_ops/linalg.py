@@ -313,6 +313,12 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None):
     return _recorded_pinv(A, atol, rtol, hermitian)
 
 
+@composite
+def pinverse(input, rcond=1e-15):
+    """The Moore-Penrose inverse."""
+    return pinv(input, rcond)
+
+
 def _pinv(A, atol, rtol, hermitian):
     if hermitian:
         values, V = spectral._eigh(A, "L")
@@ -539,8 +545,8 @@ def vander(x, N=None):
     column = as_dtype(x, kind).unsqueeze(-1)
     ones = column.new_ones(column.shape)
     from .cumulative import cumprod
-    powers = cumprod(column.expand((*x.shape, n - 1)), -1)
-    return cat([ones, powers], -1)
+    powers = cumprod(column.expand((*x.shape, n - 1)), -1) if n > 1 else ones.narrow(-1, 0, 0)
+    return cat([ones, powers], -1) if n else ones.narrow(-1, 0, 0)
 
 
 @composite
@@ -602,7 +608,7 @@ FUNCTIONS = {
     "lu": factor.torch_lu, "lu_solve": solving.torch_lu_solve, "lu_unpack": factor.lu_unpack,
     "matrix_exp": matrix_exp, "matrix_power": matrix_power, "norm": torch_norm,
     "orgqr": factor.householder_product, "ormqr": factor.ormqr,
-    "pca_lowrank": spectral.pca_lowrank, "pinverse": pinv, "qr": factor.torch_qr,
+    "pca_lowrank": spectral.pca_lowrank, "pinverse": pinverse, "qr": factor.torch_qr,
     "renorm": renorm, "slogdet": torch_slogdet, "svd": spectral.torch_svd,
     "svd_lowrank": spectral.svd_lowrank, "trace": trace,
     "triangular_solve": solving.triangular_solve, "vander": torch_vander,

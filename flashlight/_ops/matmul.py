@@ -425,7 +425,12 @@ def tensordot(a, b, dims=2, *, out=None):
     count = math.prod([a.shape[d] for d in left])
     rows = reshape(permute(a, free_a + left), (math.prod([a.shape[d] for d in free_a]), count))
     columns = reshape(permute(b, right + free_b), (count, math.prod([b.shape[d] for d in free_b])))
-    made = reshape(mm(rows, columns), [a.shape[d] for d in free_a] + [b.shape[d] for d in free_b])
+    if rows.shape[0] == columns.shape[1] == 1:
+        # As PyTorch does, for which this is no matter of lower precision under autocast.
+        made = dot(reshape(rows, -1), reshape(columns, -1))
+    else:
+        made = mm(rows, columns)
+    made = reshape(made, [a.shape[d] for d in free_a] + [b.shape[d] for d in free_b])
     if out is not None:
         from .operation import write_out
         if made.requires_grad or out.requires_grad:

@@ -148,7 +148,7 @@ def _autocast(function: Callable, proceed: Callable, args: tuple, kwargs: dict) 
     device_type = _device_type((args, kwargs))
     if not state.enabled.get(device_type):
         return proceed(args, kwargs)
-    policy = policies.BY_DEVICE.get(device_type, {}).get(function.__name__)
+    policy = policies.find(function, device_type, args, kwargs)
     if policy is None:
         return proceed(args, kwargs)
     if policy is policies.BANNED:
@@ -168,8 +168,14 @@ def _autocast(function: Callable, proceed: Callable, args: tuple, kwargs: dict) 
         dtype = torch.float32 if policy is policies.FLOAT32 else get_autocast_dtype(device_type)
     state.inside = True
     try:
-        args = _cast_all(args, device_type, dtype)
-        return proceed(args, _cast_all(kwargs, device_type, dtype))
+        if policy is policies.UNTOUCHED:
+            return proceed(args, kwargs)
+        cast = _cast_all((args, kwargs), device_type, dtype)
+        result = proceed(*cast)
+        if policy is policies.LOWER_STATE:
+            state_type = next(_tensors(args[1])).dtype
+            result = _cast_all(result, device_type, torch.promote_types(state_type, dtype))
+        return result
     finally:
         state.inside = False
 
