@@ -255,25 +255,11 @@ def frac(input):
     return input - trunc(input)
 
 
-def _power(input, other):
-    """input**other for integers: exact, wrapping, and 0 (or ±1) for negative exponents."""
-    kind = FROM_MLX[input.dtype]
-    if not kind.is_signed:
-        return mx.power(input, other)
-    positive = mx.power(input, mx.maximum(other, mx.zeros_like(other)))
-    odd = mx.bitwise_and(other, mx.ones_like(other)) == 1
-    minus = mx.where(odd, -mx.ones_like(input), mx.ones_like(input))
-    inverse = mx.where(input == 1, input, mx.where(input == -1, minus, mx.zeros_like(input)))
-    return mx.where(other < 0, inverse, positive)
-
-
 @pointwise(promote=SAME, name="pow")
 def _pow(input: Operand, exponent: Operand) -> mx.array:
     """input to the power of exponent."""
     if input.dtype == mx.bool_:
         raise NotImplementedError("\"pow\" not implemented for 'Bool'")
-    if FROM_MLX[input.dtype].category < 2:
-        return _power(input, exponent)
     return kernels.pow(input, exponent)
 
 
