@@ -93,9 +93,7 @@ class Event:
     def elapsed_time(self, end_event: Event) -> float:
         """Return the milliseconds between two events. Raises for events not recorded for timing."""
         if not (self.enable_timing and end_event.enable_timing):
-            raise ValueError(
-                "Both events must be created with argument 'enable_timing=True'."
-            )
+            raise ValueError("Both events must be created with argument 'enable_timing=True'.")
         if self._time is None or end_event._time is None:
             raise ValueError("Both events must be recorded before calculating elapsed time.")
         return (end_event._time - self._time) * 1000

@@ -45,7 +45,8 @@ class Collector:
     def start(self) -> None:
         """Begin to watch."""
         memory.synchronize()
-        self._origin = perf_counter_ns()
+        if not self.events:
+            self._origin = perf_counter_ns()
         self.running = True
         active.append(self)
         interception.want(self._observe)
@@ -113,11 +114,14 @@ class Collector:
         return self._local.stack
 
     def _observe(self, function: Callable, proceed: Callable, args: tuple, kwargs: dict) -> Any:
-        event = self.begin(f"aten::{function.__name__}", is_user_annotation=False)
+        name = f"aten::{function.__name__}"
+        stack = self._stack()
+        if stack and stack[-1].name == name:
+            # The kernel of an operation of the same name, which PyTorch has as one.
+            return proceed(args, kwargs)
+        event = self.begin(name, is_user_annotation=False)
         if self.record_shapes:
-            event.input_shapes = [
-                list(arg.shape) if hasattr(arg, "shape") else [] for arg in args
-            ]
+            event.input_shapes = [list(arg.shape) if hasattr(arg, "shape") else [] for arg in args]
         try:
             result = proceed(args, kwargs)
             issued = self.now()

@@ -30,9 +30,7 @@ class record_function:
 
     def __enter__(self) -> record_function:
         if _collector.active:
-            self._open.append(
-                [(each, each.begin(self.name)) for each in tuple(_collector.active)]
-            )
+            self._open.append([(each, each.begin(self.name)) for each in tuple(_collector.active)])
         else:
             self._open.append([])
         return self
@@ -110,7 +108,9 @@ class profile:
         return str(self.function_events) if finished else "<unfinished torch.autograd.profile>"
 
     def table(self, *args: Any, **kwargs: Any) -> str:
-        """Return the events as a table."""
+        """Return the events as a table, empty before there are any."""
+        if not self.entered:
+            return ""
         return self.function_events.table(*args, **kwargs)
 
     def key_averages(self, *args: Any, **kwargs: Any) -> EventList:

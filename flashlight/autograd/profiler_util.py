@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -423,7 +424,7 @@ class EventList(list):
                     "ph": "X",
                     "cat": "user_annotation" if event.is_user_annotation else "cpu_op",
                     "name": event.name,
-                    "pid": 0,
+                    "pid": os.getpid(),
                     "tid": event.thread,
                     "ts": event.start_us,
                     "dur": event.end_us - event.start_us,
@@ -442,9 +443,7 @@ class EventList(list):
         Raises ValueError for an unknown metric.
         """
         if metric not in self.supported_export_stacks_metrics():
-            raise ValueError(
-                f"metric should be one of: {self.supported_export_stacks_metrics()}"
-            )
+            raise ValueError(f"metric should be one of: {self.supported_export_stacks_metrics()}")
         metric = metric.replace("cuda", "device")
         table = str.maketrans(" ;\t\n", "____")
         with open(path, "w") as file:

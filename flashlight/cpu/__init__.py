@@ -84,4 +84,3 @@ class StreamContext:
 def stream(stream: Stream) -> StreamContext:
     """Return a context in which work goes to a stream."""
     return StreamContext(stream)
-

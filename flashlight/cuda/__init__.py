@@ -243,9 +243,7 @@ _Properties = namedtuple("_CudaDeviceProperties", "name major minor total_memory
 
 def get_device_properties(device: Any = None) -> _Properties:
     """Return name, capability and memory of the GPU. Raises AssertionError without CUDA."""
-    return _Properties(
-        get_device_name(), *get_device_capability(), memory.mem_get_info()[1]
-    )
+    return _Properties(get_device_name(), *get_device_capability(), memory.mem_get_info()[1])
 
 
 def get_arch_list() -> list[str]:

@@ -56,5 +56,3 @@ def set_sharing_strategy(new_strategy: str) -> None:
             f"invalid sharing strategy {new_strategy!r}, expected one of {sorted(_STRATEGIES)}"
         )
     _strategy[0] = new_strategy
-
-

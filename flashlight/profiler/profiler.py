@@ -68,7 +68,10 @@ def schedule(
     first waiting. Raises AssertionError for lengths out of range.
     """
     if wait < 0 or warmup < 0 or active <= 0 or repeat < 0 or skip_first < 0:
-        raise AssertionError("Invalid profiler schedule arguments")
+        raise AssertionError(
+            f"Invalid profiler schedule arguments: wait={wait}, warmup={warmup}, repeat={repeat} "
+            f"and skip_first={skip_first} must not be negative, and active={active} must be positive"
+        )
     if warmup == 0:
         warnings.warn(
             "Profiler won't be using warmup, this can skew profiler results", stacklevel=2
@@ -141,7 +144,7 @@ class profile:
         use_cuda: bool | None = None,
         custom_trace_id_callback: Callable[[], str] | None = None,
     ) -> None:
-        self.activities = set(activities) if activities else supported_activities()
+        self.activities = supported_activities() if activities is None else set(activities)
         if not self.activities:
             raise AssertionError("No valid profiler activities found")
         self._options = {
@@ -155,6 +158,7 @@ class profile:
         self.with_stack = with_stack
         self.with_flops = with_flops
         self.with_modules = with_modules
+        self.acc_events = acc_events
         self.record_steps = schedule is not None
         self.schedule = schedule or (lambda step: ProfilerAction.RECORD)
         self.on_trace_ready = on_trace_ready
@@ -198,9 +202,7 @@ class profile:
             if self.on_trace_ready:
                 self.on_trace_ready(self)
         elif previous is ProfilerAction.RECORD and not records:
-            warnings.warn(
-                "Incorrect schedule: RECORD followed by NONE or WARMUP", stacklevel=2
-            )
+            warnings.warn("Incorrect schedule: RECORD followed by NONE or WARMUP", stacklevel=2)
             self.stop_trace()
         if records and (self.profiler is None or not self.profiler.running):
             self.start_trace()
@@ -218,7 +220,8 @@ class profile:
 
     def prepare_trace(self) -> None:
         """Make ready to record."""
-        self.profiler = Collector(**self._options)
+        if self.profiler is None or not self.acc_events:
+            self.profiler = Collector(**self._options)
 
     def start_trace(self) -> None:
         """Begin to record."""
@@ -258,7 +261,9 @@ class profile:
             json.dump(trace, file)
 
     def export_stacks(self, path: str, metric: str = "self_cpu_time_total") -> None:
-        """Write the call stacks for a flame graph."""
+        """Write call stacks for a flame graph. Raises AssertionError without with_stack=True."""
+        if not self.with_stack:
+            raise AssertionError("export_stacks() requires with_stack=True")
         self.events().export_stacks(path, metric)
 
     def toggle_collection_dynamic(

@@ -68,8 +68,7 @@ class _Options:
             absent = "rtol" if self.rtol is None else "atol"
             raise _Mismatch(
                 ValueError,
-                "Both 'rtol' and 'atol' must be either specified or omitted, but got no "
-                f"{absent}.",
+                f"Both 'rtol' and 'atol' must be either specified or omitted, but got no {absent}.",
             )
         if self.rtol is not None:
             return self.rtol, self.atol

@@ -67,14 +67,12 @@ def set_checkpoint_debug_enabled(enabled: bool | None) -> contextlib.AbstractCon
 
 
 def set_checkpoint_early_stop(enable: bool) -> contextlib.AbstractContextManager:
-    """Return a context in which recomputation stops once backward has what it needs, or does not.
-    """
+    """Return a context in which recomputation stops once backward has what it needs, or does not."""
     return _setting("early_stop", enable)
 
 
 def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return tensors detached, needing grad as before. Raises RuntimeError for other than a tuple.
-    """
+    """Return tensors detached, needing grad as before. Raises RuntimeError for other than a tuple."""
     if not isinstance(inputs, tuple):
         raise RuntimeError(
             "Only tuple of tensors is supported. Got Unsupported input type: "
@@ -177,9 +175,7 @@ class _Surroundings:
             stack.enter_context(torch.random.fork_rng(enabled=self.preserve_rng_state))
             if self.preserve_rng_state:
                 torch.set_rng_state(self.cpu_state)
-                set_device_states(
-                    self.devices, self.device_states, device_type=self.device_type
-                )
+                set_device_states(self.devices, self.device_states, device_type=self.device_type)
             for options in self.autocast:
                 stack.enter_context(torch.amp.autocast(**options))
             yield
@@ -339,8 +335,8 @@ class _Frame:
         self.holders: list[weakref.ref[_Holder]] = []
         self.metadata: list[Any] = []
         # Weak, so that what no node asks for any more is dropped with it.
-        self.made: defaultdict[Any, weakref.WeakKeyDictionary[_Holder, torch.Tensor]] = (
-            defaultdict(weakref.WeakKeyDictionary)
+        self.made: defaultdict[Any, weakref.WeakKeyDictionary[_Holder, torch.Tensor]] = defaultdict(
+            weakref.WeakKeyDictionary
         )
         self.counts: dict[Any, int] = {}
         self.args = [_Input(arg) if isinstance(arg, torch.Tensor) else arg for arg in args]

@@ -32,9 +32,7 @@ class autocast(autocast_mode.autocast):
         super().__init__("cuda", enabled=enabled, dtype=dtype, cache_enabled=cache_enabled)
 
 
-def custom_fwd(
-    fwd: Callable | None = None, *, cast_inputs: torch.dtype | None = None
-) -> Callable:
+def custom_fwd(fwd: Callable | None = None, *, cast_inputs: torch.dtype | None = None) -> Callable:
     """Return `torch.amp.custom_fwd` for CUDA, deprecated."""
     _warn("custom_fwd", "torch.amp.custom_fwd(args..., device_type='cuda')")
     return autocast_mode.custom_fwd(fwd, device_type="cuda", cast_inputs=cast_inputs)

@@ -23,9 +23,7 @@ def write_labels(folder: Path, metadata: list, header: list[str] | None) -> None
     """Write metadata.tsv, a label (or a row of them, under a header) a line."""
     if header:
         if len(header) != len(metadata[0]):
-            raise AssertionError(
-                "len of header must be equal to the number of columns in metadata"
-            )
+            raise AssertionError("len of header must be equal to the number of columns in metadata")
         lines = ["\t".join(map(str, row)) for row in [header, *metadata]]
     else:
         lines = list(map(str, metadata))
@@ -44,9 +42,7 @@ def write_sprite(folder: Path, images: Any) -> None:
     Image.fromarray(pixels).save(folder / "sprite.png")
 
 
-def describe(
-    tag: str, step: int, folder: str, has_labels: bool, images: Any
-) -> EmbeddingInfo:
+def describe(tag: str, step: int, folder: str, has_labels: bool, images: Any) -> EmbeddingInfo:
     """Return the entry of an embedding in the projector's configuration."""
     info = EmbeddingInfo()
     info.tensor_name = f"{tag}:{str(step).zfill(5)}"

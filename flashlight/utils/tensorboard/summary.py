@@ -243,9 +243,7 @@ def custom_scalars(layout: dict[str, dict[str, list]]) -> Summary:
                 if len(tags) != 3:
                     raise AssertionError("a Margin chart needs three tags: value, lower, upper")
                 value, lower, upper = tags
-                series = layout_pb2.MarginChartContent.Series(
-                    value=value, lower=lower, upper=upper
-                )
+                series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
                 content = {"margin": layout_pb2.MarginChartContent(series=[series])}
             else:
                 content = {"multiline": layout_pb2.MultilineChartContent(tag=tags)}
@@ -418,6 +416,4 @@ def _hparam(start: Any, key: str, value: Any, domain: list | None) -> Any:
             )
         values = [struct_pb2.Value(**{field: choice}) for choice in domain]
         choices = struct_pb2.ListValue(values=values)
-    return api_pb2.HParamInfo(
-        name=key, type=api_pb2.DataType.Value(kind), domain_discrete=choices
-    )
+    return api_pb2.HParamInfo(name=key, type=api_pb2.DataType.Value(kind), domain_discrete=choices)

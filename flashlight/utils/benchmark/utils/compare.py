@@ -66,8 +66,7 @@ class Compare:
         merged = common.Measurement.merge(self._results)
         labels = common.ordered_unique(result.label for result in merged)
         return [
-            self._table([result for result in merged if result.label == label])
-            for label in labels
+            self._table([result for result in merged if result.label == label]) for label in labels
         ]
 
     def _table(self, results: list[common.Measurement]) -> str:

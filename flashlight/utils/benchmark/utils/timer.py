@@ -104,9 +104,7 @@ class Timer:
             return self._measurement(number, [self._timeit(number)])
 
     def _measurement(self, number: int, times: list[float]) -> common.Measurement:
-        return common.Measurement(
-            number_per_run=number, raw_times=times, task_spec=self._task_spec
-        )
+        return common.Measurement(number_per_run=number, raw_times=times, task_spec=self._task_spec)
 
     def repeat(self, repeat: int = -1, number: int = -1) -> NoReturn:
         """Raise NotImplementedError: `blocked_autorange` does this better."""

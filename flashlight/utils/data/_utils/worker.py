@@ -134,8 +134,7 @@ def _work(task: Task, index_queue: Any, results: Any, done_event: Any) -> None:
                 data = fetcher.fetch(index)
             except Exception as error:
                 ended = (
-                    isinstance(error, StopIteration)
-                    and task.dataset_kind == _DatasetKind.Iterable
+                    isinstance(error, StopIteration) and task.dataset_kind == _DatasetKind.Iterable
                 )
                 if ended:
                     data = _IterableDatasetStopIteration(task.worker_id)

@@ -145,9 +145,7 @@ class _SerializationWrapper:
         try:
             return len(self._datapipe)
         except Exception as error:
-            raise TypeError(
-                f"{type(self).__name__} instance doesn't have valid length"
-            ) from error
+            raise TypeError(f"{type(self).__name__} instance doesn't have valid length") from error
 
 
 class _IterDataPipeSerializationWrapper(_SerializationWrapper, IterDataPipe):
