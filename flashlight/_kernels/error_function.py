@@ -1,7 +1,8 @@
 """erf and its relatives: erfc, erfcx, erfinv and the normal distribution's functions.
 
 MLX has erf and erfinv in single precision only, and on the CPU its erf is off by 5e-7 and 0 for
-small arguments. The coefficients are minimax fits of our own unless a source is named.
+small arguments. The coefficients are minimax fits (tools/fit_coefficients.py) unless a source is
+named.
 """
 
 from __future__ import annotations

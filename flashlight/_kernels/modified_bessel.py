@@ -1,8 +1,8 @@
 """Modified Bessel functions of orders 0 and 1, plain and exponentially scaled.
 
 Each is a polynomial in x² near 0 and, further out, its leading asymptotic factor times a function
-of 1/x (NIST DLMF 10.25 to 10.40). The coefficients are minimax fits of our own; their relative
-errors are below 6e-17.
+of 1/x (NIST DLMF 10.25 to 10.40). The coefficients are minimax fits (tools/fit_coefficients.py)
+with relative errors below 6e-17.
 """
 
 from __future__ import annotations
