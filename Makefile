@@ -50,7 +50,7 @@ types: $(DEV)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 parity: $(TEST)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_ARGS) tests/parity
+	OMP_NUM_THREADS=1 $(BIN)/python -m tools.parity $(PARITY_ARGS)
 
 bench: $(TEST)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/dispatch.py
