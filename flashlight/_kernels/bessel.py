@@ -1,7 +1,8 @@
 """Bessel functions J and Y of orders 0 and 1, the spherical j0 and Airy's Ai.
 
 Near 0 they are polynomials in x²; further out, amplitude and phase of Hankel's expansions (NIST
-DLMF 10.17, 9.7). The coefficients are minimax fits (tools/fit_coefficients.py) with errors below 6e-17.
+DLMF 10.17, 9.7). The coefficients are minimax fits (tools/fit_coefficients.py) with errors below
+6e-17.
 """
 
 from __future__ import annotations
