@@ -114,12 +114,14 @@ class Collector:
         return self._local.stack
 
     def _observe(self, function: Callable, proceed: Callable, args: tuple, kwargs: dict) -> Any:
-        name = f"aten::{function.__name__}"
+        name = function.__name__
+        if name.startswith("__"):  # an operator, a name of PyTorch's Python layer only
+            name = name.strip("_")
         stack = self._stack()
-        if stack and stack[-1].name == name:
+        if stack and stack[-1].name == f"aten::{name}":
             # The kernel of an operation of the same name, which PyTorch has as one.
             return proceed(args, kwargs)
-        event = self.begin(name, is_user_annotation=False)
+        event = self.begin(f"aten::{name}", is_user_annotation=False)
         if self.record_shapes:
             event.input_shapes = [list(arg.shape) if hasattr(arg, "shape") else [] for arg in args]
         try:
@@ -132,7 +134,7 @@ class Collector:
             if event.on_device:
                 event.use_device = memory.accelerator
             if self.with_flops:
-                event.flops = _flops(function.__name__, args, result)
+                event.flops = _flops(name, args, result)
             return result
         finally:
             self.end(event)

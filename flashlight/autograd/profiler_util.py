@@ -125,6 +125,12 @@ class FunctionEvent(FormattedTimesMixin):
     device_type = DeviceType.CPU
     scope = 0
 
+    def __post_init__(self) -> None:
+        #: The name in traces; steps are summed under one.
+        self.trace_name = self.name
+        if self.name.startswith("ProfilerStep#"):
+            self.name = "ProfilerStep*"
+
     @property
     def key(self) -> str:
         """The name under which averages collect the event."""
@@ -423,7 +429,7 @@ class EventList(list):
                 {
                     "ph": "X",
                     "cat": "user_annotation" if event.is_user_annotation else "cpu_op",
-                    "name": event.name,
+                    "name": event.trace_name,
                     "pid": os.getpid(),
                     "tid": event.thread,
                     "ts": event.start_us,

@@ -70,7 +70,7 @@ def schedule(
     if wait < 0 or warmup < 0 or active <= 0 or repeat < 0 or skip_first < 0:
         raise AssertionError(
             f"Invalid profiler schedule arguments: wait={wait}, warmup={warmup}, repeat={repeat} "
-            f"and skip_first={skip_first} must not be negative, and active={active} must be positive"
+            f"and skip_first={skip_first} must not be negative, active={active} must be positive"
         )
     if warmup == 0:
         warnings.warn(

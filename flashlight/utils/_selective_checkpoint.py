@@ -45,7 +45,7 @@ class SelectiveCheckpointContext:
 
 
 class _Watch:
-    """A context that sees the calls of operations in its thread, those inside of others excepted."""
+    """A context that sees its thread's calls of operations, those inside of others excepted."""
 
     def __init__(self) -> None:
         self._thread: int | None = None

@@ -67,12 +67,12 @@ def set_checkpoint_debug_enabled(enabled: bool | None) -> contextlib.AbstractCon
 
 
 def set_checkpoint_early_stop(enable: bool) -> contextlib.AbstractContextManager:
-    """Return a context in which recomputation stops once backward has what it needs, or does not."""
+    """Return a context that says whether to recompute no more than backward needs."""
     return _setting("early_stop", enable)
 
 
 def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return tensors detached, needing grad as before. Raises RuntimeError for other than a tuple."""
+    """Return detached tensors that need grad as before. Raises RuntimeError unless in a tuple."""
     if not isinstance(inputs, tuple):
         raise RuntimeError(
             "Only tuple of tensors is supported. Got Unsupported input type: "
