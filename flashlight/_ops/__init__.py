@@ -16,7 +16,7 @@ from .kinds import inplace
 FAMILIES = (
     "creation", "ranges", "conversion", "arithmetic", "shape", "splitting", "complex_parts",
     "indexing", "legacy", "masking", "pointwise", "closeness", "reduction", "sorting", "cumulative",
-    "joining", "scatter", "matmul", "linalg", "fft", "special", "random", "dropout", "activation",
+    "joining", "scatter", "view_writes", "matmul", "linalg", "fft", "special", "random", "dropout", "activation",
     "convolution", "pooling", "adaptive_pooling", "normalization", "batch_normalization",
     "attention", "loss", "embedding", "vision", "recurrent", "windows", "segment", "padding",
     "rearrangement", "distance", "ctc", "einsum", "statistics", "histograms", "integer",
