@@ -94,6 +94,8 @@ from .serialization import load, save
 
 from . import accelerator, backends, cpu, cuda, mps, profiler
 from . import fft, linalg, nn, special
+from . import func
+from .func import vmap
 from . import amp, distributions, masked, optim, signal, sparse, utils
 from .amp.autocast_mode import (
     autocast, autocast_decrement_nesting, autocast_increment_nesting, clear_autocast_cache,

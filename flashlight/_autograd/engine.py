@@ -154,7 +154,12 @@ def _add(heap, waiting, node, index, grad):
             found[index] = grad
         heapq.heappush(heap, (-node.sequence, node))
     else:
-        found[index] = grad if found[index] is None else found[index] + grad
+        found[index] = grad if found[index] is None else _added(found[index], grad)
+
+
+def _added(one, other):
+    """Return the sum of two gradients; that of a sparse and a dense one is dense."""
+    return other + one if one.is_sparse else one + other
 
 
 def conform(grad: Tensor, expected, node: Node, position: int = 0) -> Tensor:
@@ -264,11 +269,11 @@ def accumulate(leaf: AccumulateGrad, grad: Tensor, create_graph: bool) -> None:
         else:
             meta.grad = own_copy(grad)
     elif create_graph:
-        meta.grad = existing + grad
+        meta.grad = _added(existing, grad)
     elif existing._layout is grad._layout and existing._storage.layout is existing._layout:
         existing.add_(grad)
-    elif existing.layout is not grad.layout:  # sparse and dense
-        meta.grad = existing + grad
+    elif existing.is_sparse and not grad.is_sparse:
+        meta.grad = grad + existing
     else:
         existing.add_(grad)
     if leaf.posthooks:

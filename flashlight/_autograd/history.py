@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import weakref
 
+from .._core.batch import in_use
+from .._core.evaluation import local
 from .._core.tensor import Tensor
+from .lanes import join_levels
 from .node import AccumulateGrad, Handle, Node, sequence
 
 
@@ -214,6 +217,8 @@ def adopt(tensor: Tensor, result_edge) -> None:
     node.saved = None
     node.sequence = sequence()
     node.geometry = (base._layout, tensor._layout)
+    if in_use[0]:
+        join_levels(node, (base, tensor), (base,))
     base._node, base._index = node, 0
     mark_views_stale(base)
     tensor._node = STALE
@@ -236,6 +241,12 @@ def _get_requires_grad(self) -> bool:
 
 def _set_requires_grad(self, value) -> None:
     if value:
+        if local.levels:
+            raise RuntimeError(
+                "You are attempting to call Tensor.requires_grad_() inside of a function that "
+                "vmap maps. Use torch.func.grad or torch.func.vjp there, or set requires_grad "
+                "before"
+            )
         if self._layout.dtype.category < 2:
             raise RuntimeError(
                 "only Tensors of floating point and complex dtype can require gradients"

@@ -7,9 +7,10 @@ import re
 import weakref
 from typing import Any
 
-from .._core.layout import Layout
-from .._core.storage import Storage
-from .._core.tensor import Tensor, make, new, read
+from .._core.batch import in_use
+from .._core.batched_storage import storage_for
+from .._core.layout import Layout, overriding
+from .._core.tensor import Tensor, around, new, read
 
 sequence = itertools.count().__next__
 
@@ -34,6 +35,8 @@ class Node:
     prehooks = None
     posthooks = None
     trace = None
+    #: the calls of vmap inside which the node is: its gradient is that of one lane
+    levels: tuple = ()
 
     def apply(self, grads: list) -> tuple:
         """Return the gradients of the inputs, one for each edge, from those of the outputs."""
@@ -148,10 +151,17 @@ class AccumulateGrad(Node):
         """The leaf; made anew from its storage if the program has dropped it."""
         found = self.tensor()
         if found is None:
-            found = make(self.storage, self.layout)
+            found = around(self.storage, self.layout)
             found._node, found._meta = self, self.meta
             self.tensor = weakref.ref(found)
         return found
+
+
+def keep_apart(tensor: Tensor) -> None:
+    """Keep a tensor whose node is inside vmap off the fast paths, which know of no levels."""
+    node = tensor._node
+    if node is not None and node.levels and tensor._storage.layout is tensor._layout:
+        tensor._storage.layout = overriding(tensor._layout)
 
 
 class Saved:
@@ -193,8 +203,10 @@ class Saved:
             tensor._storage, tensor._layout = storage, layout
         else:
             tensor._layout = layout if layout.plain else layout.compact()
-            tensor._storage = Storage(self.array, tensor._layout)
+            tensor._storage = storage_for(self.array, tensor._layout)
         tensor._node = owner if self.is_output else self.node
+        if in_use[0]:
+            keep_apart(tensor)
         tensor._index = self.index
         tensor._meta = None
         return tensor
@@ -211,7 +223,7 @@ class PackedSaved:
         self.node = None if is_output else tensor._node
         self.index = tensor._index
         self.is_output = is_output and tensor._layout.dtype.category >= 2
-        self.packed = pack(make(tensor._storage, tensor._layout))
+        self.packed = pack(around(tensor._storage, tensor._layout))
 
     def unpack(self, owner: Node | None = None) -> Tensor:
         """Return what the unpack hook makes of it, with its history."""
@@ -221,8 +233,10 @@ class PackedSaved:
                 "Output of saved tensor unpack_hook expected to be a Tensor but got result "
                 f"of type {type(found).__name__}"
             )
-        tensor = make(found._storage, found._layout)
+        tensor = around(found._storage, found._layout)
         tensor._node = owner if self.is_output else self.node
+        if in_use[0]:
+            keep_apart(tensor)
         tensor._index = self.index
         return tensor
 

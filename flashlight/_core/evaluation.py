@@ -13,6 +13,7 @@ from sys import getrefcount
 
 import mlx.core as mx
 
+from .batch import Batch
 from .device import STREAMS
 
 LIMIT = 192  # operations; beyond some 100 the cost per operation no longer falls
@@ -27,6 +28,7 @@ class Local(threading.local):
         self.pending = []
         self.grad_enabled = True
         self.inference = False
+        self.levels = ()  # the calls of vmap that the thread is in
         #: grad_enabled, and nothing (anomaly mode, saved tensor hooks) that needs the slow path
         self.recording = True
 
@@ -85,6 +87,12 @@ def evaluate(array: mx.array, reader: str = "reading a value") -> mx.array:
     """Evaluate `array`, and start on everything pending. Raises RuntimeError inside a trace."""
     if local.pending:
         flush(local.pending)
+    if type(array) is Batch:
+        raise RuntimeError(
+            f"vmap: {reader} needs one value, and a tensor that is mapped over has one for each "
+            "lane. .item(), data-dependent control flow (if, while, bool()) and shapes that depend "
+            "on data do not go inside vmap; torch.where may do"
+        )
     try:
         mx.eval(array)
     except ValueError as error:
@@ -98,6 +106,8 @@ def evaluate(array: mx.array, reader: str = "reading a value") -> mx.array:
 
 def is_traced(*arrays: mx.array) -> bool:
     """Tell whether any array belongs to a trace; those that do not are evaluated on the way."""
+    if any(type(array) is Batch for array in arrays):
+        return True
     try:
         mx.eval(arrays)
     except ValueError as error:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 
+from .batch import in_use
+from .batched_storage import storage_for
 from .device import CPU, META, device
 from .dtype import FROM_MLX, FROM_NUMPY, bfloat16, check_supported, dtype
 from .evaluation import ensure_memory, evaluate, local, track
@@ -201,10 +203,19 @@ def make(storage: Storage, layout: Layout) -> Tensor:
     return tensor
 
 
+def around(storage: Storage, layout: Layout) -> Tensor:
+    """`make` for a storage that may be of another class of tensors, such as sparse ones."""
+    tensor = make(storage, layout)
+    kind = getattr(storage, "tensor_class", None)
+    if kind is not None:
+        tensor.__class__ = kind
+    return tensor
+
+
 def wrap(array: mx.array, where: device) -> Tensor:
     """Return a tensor without history around a new array."""
     layout = contiguous(array.shape, FROM_MLX[array.dtype], where)
-    storage = Storage(array, layout)
+    storage = storage_for(array, layout) if in_use[0] else Storage(array, layout)
     if where is not META:
         nbytes = array.nbytes
         if nbytes > 1 << 28:
@@ -227,7 +238,7 @@ def snapshot(tensor: Tensor) -> Tensor:
     layout = tensor._layout
     copy = new(type(tensor) if type(tensor) in TENSORS else Tensor)
     compact = layout if layout.plain else layout.compact()
-    copy._storage = Storage(read(tensor), compact)
+    copy._storage = storage_for(read(tensor), compact)
     copy._layout = compact
     copy._node = tensor._node
     copy._index = tensor._index

@@ -6,7 +6,10 @@ import mlx.core as mx
 import numpy as np
 
 from .._autograd.history import check_inplace, edge_of, meta_of
+from .._autograd.lanes import join_levels
 from .._autograd.node import sequence
+from .._core.batch import in_use
+from .._core.batched_storage import storage_for
 from .._core.device import META, device, resolve
 from .._core.dtype import (
     FROM_MLX,
@@ -28,7 +31,6 @@ from .._core.dtype import (
 from .._core.evaluation import local
 from .._core.layout import contiguous as contiguous_layout
 from .._core.layout import layout as layout_of
-from .._core.storage import Storage
 from .._core.tensor import Tensor, make, read
 from .creation import filled, preserved_stride
 from .kinds import (
@@ -165,11 +167,11 @@ def restride(made: Tensor, stride: tuple) -> Tensor:
     if own.stride == stride:
         return made
     target = layout_of(tuple(own.size), stride, 0, own.dtype, own.device)
-    storage = Storage(
-        mx.zeros((own.numel,), own.dtype.mlx),
-        contiguous_layout((own.numel,), own.dtype, own.device),
+    array = read(made)
+    storage = storage_for(
+        array.reshape((-1,)), contiguous_layout((own.numel,), own.dtype, own.device)
     )
-    storage.write(target, read(made))
+    storage.write(target, array)
     storage.version = 0
     made._storage, made._layout = storage, target
     return made
@@ -199,7 +201,7 @@ def _moved(input: mx.array) -> mx.array:
 def _move(input, where):
     made = _moved(input)
     made._layout = made._layout.with_device(where)
-    made._storage = Storage(made._storage.array, made._layout)
+    made._storage = storage_for(read(made), made._layout)
     return made
 
 
@@ -452,6 +454,8 @@ def copy_(self, src, non_blocking=False):
         node = CopyBackwards()
         node.edges, node.outputs, node.saved = (before, source), (own,), None
         node.sequence = sequence()
+        if in_use[0]:
+            join_levels(node, (self, value), (written,))
         written._node = node
     return replace(self, written, recorded, CopyBackwards)
 

@@ -18,7 +18,10 @@ from .._autograd.history import (
     remember_view,
     renew,
 )  # fmt: skip
+from .._autograd.lanes import join_levels
 from .._autograd.node import Node, Saved, sequence
+from .._core.batch import broadcast, in_use
+from .._core.batched_storage import check_shared_write
 from .._core.dtype import SCALAR_TYPE_NAME, bfloat16, float16
 from .._core.errors import broadcast_shapes
 from .._core.evaluation import LIMIT, flush, local
@@ -355,6 +358,8 @@ def _renewed(base: Tensor, view_: Tensor) -> Node:
     node.saved = None
     node.sequence = sequence()
     node.geometry = (base._layout, view_._layout)
+    if in_use[0]:
+        node.levels = node.edges[0][0].levels
     return node
 
 
@@ -410,6 +415,8 @@ def view_of(input: Tensor, target: Layout, node_class=AsStridedBackward0) -> Ten
             node.saved = None
             node.sequence = sequence()
             node.geometry = (input._layout, target)
+            if in_use[0]:
+                node.levels = previous.levels
             made._node = node
             if observers.anomaly:
                 observers.trace(node)
@@ -430,6 +437,8 @@ def _views_of(input, source, targets, node_class):
         node.saved = None
         node.sequence = sequence()
         node.geometry = (source, tuple(targets))
+        if in_use[0]:
+            node.levels = previous.levels
     for index, tensor in enumerate(made):
         if node is not None:
             tensor._node, tensor._index = node, index
@@ -545,7 +554,7 @@ def replace(
             else:
                 array = array.astype(layout.dtype.mlx)
         if made.size != layout.size:
-            array = mx.broadcast_to(array, tuple(layout.size))
+            array = broadcast(array, tuple(layout.size))
     store(self, array)
     if recorded and (self._node is not None or result._node is not None
                      or self._meta is not None and self._meta.base is not None
@@ -557,6 +566,8 @@ def replace(
 def store(self: Tensor, array: mx.array, layout: Layout | None = None) -> None:
     """Write `array` into the tensor's storage, through the tensor's layout or another."""
     storage = self._storage
+    if in_use[0]:
+        check_shared_write(storage, array)
     storage.write(layout or self._layout, array)
     meta = self._meta
     if meta is not None and meta.untracked:
@@ -587,6 +598,8 @@ def adopt_result(self: Tensor, result: Tensor, node_class: type | None = None) -
             None,
             sequence(),
         )
+        if in_use[0]:
+            join_levels(node, (self,), (self,))
         edge = node, 0
     adopt(self, edge)
 

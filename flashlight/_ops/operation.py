@@ -7,6 +7,7 @@ rules name.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import warnings
 from typing import Any, TypeAlias
@@ -16,7 +17,10 @@ import numpy as np
 
 from .._autograd.grad_mode import observers
 from .._autograd.history import STALE, renew
+from .._autograd.lanes import join_levels
 from .._autograd.node import FREED, Node, PackedSaved, Saved, sequence
+from .._core.batch import Batch, in_use, over_lanes
+from .._core.batched_storage import check_shared_write
 from .._core.device import META, NATIVE, STREAMS, device
 from .._core.dtype import SCALAR_TYPE_NAME, bfloat16, float16, float32, float64
 from .._core.evaluation import local, ready
@@ -255,6 +259,8 @@ class Operation:
 
     def compute_on(self, where: device, common, inputs, compute, arrays):
         """Run `compute` on the stream for `where`; name the op and its inputs in MLX's errors."""
+        if in_use[0] and any(type(array) is Batch for array in arrays):
+            compute = functools.partial(over_lanes, compute)
         try:
             if NATIVE == "cpu":
                 return compute(arrays)
@@ -275,7 +281,7 @@ class Operation:
             raise
 
     def _wrap(self, result, where):
-        if type(result) is mx.array:
+        if type(result) is mx.array or type(result) is Batch:
             return wrap(result, where)
         if self.returns is not None:
             return self.returns(*[None if a is None else wrap(a, where) for a in result])
@@ -321,6 +327,8 @@ class Operation:
                 previous = renew(tensor)
             edges.append(None if previous is None else (previous, tensor._index))
         node.edges = tuple(edges)
+        if in_use[0]:
+            join_levels(node, inputs, results)
         node.outputs = tuple([None if r is None else r._layout for r in results])
         node.sequence = sequence()
         for index, result in enumerate(results):
@@ -627,5 +635,7 @@ def write_out(out: Tensor, result: Tensor) -> Tensor:
     array = read(result)
     if result._layout.dtype is not target.dtype:
         array = array.astype(target.dtype.mlx)
+    if in_use[0]:
+        check_shared_write(out._storage, array)
     out._storage.write(out._layout, array)
     return out

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import mlx.core as mx
 
+from .._core.batched_storage import storage_for
 from .._core.evaluation import track
 from .._core.layout import Layout, contiguous
 from .._core.reading import Gather, recipe
-from .._core.storage import Storage
 from .._core.tensor import Tensor, make, read
 from .creation import filled
 from .kinds import primitive
@@ -120,7 +120,7 @@ def private(input: Tensor) -> Tensor:
     layout = input._layout
     compact = layout if layout.contiguous and layout.offset == 0 else contiguous(
         layout.size, layout.dtype, layout.device)
-    storage = Storage(read(input), compact)
+    storage = storage_for(read(input), compact)
     track(storage)
     return make(storage, compact)
 

@@ -9,11 +9,12 @@ from .._autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from . import grad_mode, graph
+from . import forward_ad, functional, grad_mode, graph
 from ._backward import backward, grad
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .function import Function, NestedIOFunction
 from .grad_mode import set_multithreading_enabled
+from .gradcheck import gradcheck, gradgradcheck
 from .variable import Variable
 
 __all__ = [

@@ -7,7 +7,9 @@ import inspect
 
 from .._autograd.grad_mode import _set_grad_enabled, observers
 from .._autograd.history import adopt, check_inplace, edge_of, meta_of, remember_view
+from .._autograd.lanes import join_levels
 from .._autograd.node import FREED, Node, sequence
+from .._core.batch import in_use
 from .._core.evaluation import local
 from .._core.tensor import Tensor, around
 from .._ops.sparse.history import keep
@@ -231,6 +233,8 @@ def _finish(cls, node, args, inputs, edges, result, recorded):
     node.positions = [isinstance(value, Tensor) for value in args]
     node.edges = tuple(edges)
     node.sequence = sequence()
+    if in_use[0]:
+        join_levels(node, inputs, [o for o in outputs if isinstance(o, Tensor)])
     dirty = {id(tensor) for tensor in node.dirty_tensors}
     plain = {id(tensor) for tensor in node.non_differentiable}
     for position, output in enumerate(outputs):
