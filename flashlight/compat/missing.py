@@ -67,7 +67,12 @@ MISSING = (
         instead="write the operation with tensors, or as an mlx.core.fast kernel",
     ),
     Missing(
-        names=("torch.package", "torch.futures", "torch.monitor", "torch.distributed.rpc"),
+        names=("torch.distributed",),
+        reason="processes do not exchange tensors yet",
+        instead="train in one process, or use mlx.core.distributed on the arrays",
+    ),
+    Missing(
+        names=("torch.package", "torch.futures", "torch.monitor"),
         reason="it belongs to PyTorch's deployment services",
         instead="use pickle or torch.save, and concurrent.futures",
     ),

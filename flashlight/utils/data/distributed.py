@@ -32,7 +32,7 @@ class DistributedSampler(Sampler[_T_co]):
         drop_last: bool = False,
     ) -> None:
         if num_replicas is None or rank is None:
-            import flashlight.distributed as dist
+            import flashlight.distributed as dist  # pyright: ignore[reportMissingImports]
 
             if not dist.is_available():
                 raise RuntimeError("Requires distributed package to be available")
