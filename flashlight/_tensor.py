@@ -12,6 +12,7 @@ from typing import Any
 
 from . import _utils
 from ._core.tensor import Tensor, make
+from ._ops.sparse import SparseTensor
 from ._serialization.errors import CorruptCheckpoint
 from ._serialization.storage_types import STORAGE_NAMES
 from ._untyped_storage import untyped_storage_of
@@ -71,7 +72,11 @@ def share_memory_(self: Tensor) -> Tensor:
 def reduce_ex(self: Tensor, protocol: int) -> tuple:
     """How a tensor is pickled: a function of `torch._utils` and its arguments."""
     state = _object_state(self)
-    if type(self) is Tensor and not state:
+    if isinstance(self, SparseTensor) and state.pop("_is_param", False):
+        parts = (self.detach(), self.requires_grad, OrderedDict())
+        with_state = _utils._rebuild_parameter_with_state, (*parts, state)
+        return with_state if state else (_utils._rebuild_parameter, parts)
+    if type(self) in (Tensor, SparseTensor) and not state:
         return _reduce_data(self)
     function, arguments = _reduce_data(self)
     return _rebuild_from_type_v2, (function, type(self), arguments, state)
@@ -79,6 +84,8 @@ def reduce_ex(self: Tensor, protocol: int) -> tuple:
 
 def _reduce_data(tensor: Tensor) -> tuple:
     warn_if_has_hooks(tensor)
+    if isinstance(tensor, SparseTensor):
+        return _utils._rebuild_sparse_tensor, (tensor.layout, _sparse_parts(tensor))
     # New tuples, as PyTorch's: the pickler would write a shared one as a reference.
     size, stride = ((*lengths,) for lengths in (tensor.size(), tensor.stride()))
     if tensor.device.type == "meta":
@@ -90,6 +97,12 @@ def _reduce_data(tensor: Tensor) -> tuple:
     if tensor.dtype in STORAGE_NAMES:
         return _utils._rebuild_tensor_v2, (_typed_storage(tensor), *common)
     return _utils._rebuild_tensor_v3, (untyped_storage_of(tensor), *common, tensor.dtype)
+
+
+def _sparse_parts(tensor: SparseTensor) -> tuple:
+    indices, values = tensor._storage.indices, tensor._storage.values
+    parts = (*(part.detach() for part in indices), values.detach(), tensor.size())
+    return (*parts, tensor.is_coalesced()) if tensor.is_sparse else parts
 
 
 def _object_state(tensor: Tensor) -> Any:

@@ -11,6 +11,7 @@ from ._core import host_memory, printing
 from ._core.dtype import bfloat16, bool_, complex64, complex128, float64, get_default_dtype, int64
 from ._core.printing import get_printoptions, printoptions, set_printoptions
 from ._core.tensor import Tensor, read
+from ._ops.sparse import SparseTensor
 
 __all__ = ["PRINT_OPTS", "get_printoptions", "printoptions", "set_printoptions"]
 
@@ -19,6 +20,8 @@ PRINT_OPTS = printing.options
 
 def _str(self: Tensor, *, tensor_contents: str | None = None) -> str:
     """The text of a tensor; `tensor_contents` replaces its values."""
+    if isinstance(self, SparseTensor):
+        return _sparse_str(self, tensor_contents)
     default = get_default_dtype()
     name = repr(self.dtype)
     default_complex = complex128 if default is float64 else complex64
@@ -36,9 +39,41 @@ def _str(self: Tensor, *, tensor_contents: str | None = None) -> str:
     )
 
 
+def _sparse_str(tensor: SparseTensor, contents: str | None) -> str:
+    format = tensor.format
+    is_coo = format.name == "sparse_coo"
+    names = ("indices",) if is_coo else (format.compressed_name, format.plain_name)
+    parts = dict(zip((*names, "values"), (*tensor._storage.indices, tensor._storage.values)))
+    if contents is None:
+        lines = [f"{name}=tensor({_contents(part, name)})" for name, part in parts.items()]
+        contents = (",\n" + " " * len("tensor(")).join(lines)
+    suffixes = [] if tensor.device.type == "cpu" else [f"device='{tensor.device}'"]
+    suffixes += [f"size={tuple(tensor.shape)}"]
+    if tensor.device.type != "meta":
+        suffixes += [f"nnz={tensor._nnz()}"]
+    default = get_default_dtype()
+    default_complex = complex128 if default is float64 else complex64
+    if tensor.dtype not in (default, default_complex, int64, bool_):
+        suffixes += [f"dtype={tensor.dtype!r}"]
+    suffixes += [f"layout={tensor.layout!r}", *_history(tensor)]
+    return printing.assemble("tensor", contents, suffixes, force_newline=is_coo)
+
+
+def _contents(part: Tensor, name: str) -> str:
+    read_values = _reader(part)
+    size = f", size={tuple(part.shape)}"
+    if read_values is None:
+        return f"...{size}"
+    if not part.numel():
+        return f"[]{size}"
+    decode = host_memory.from_bfloat16_bits if part.dtype is bfloat16 else None
+    indent = len("tensor(") + len(name) + len("=tensor(")
+    return printing.format_values(read_values(), indent, decode)
+
+
 def _prefix(tensor: Tensor) -> str:
     cls = type(tensor)
-    plain = cls is Tensor or (cls.__module__, cls.__name__) in PLAIN_SUBCLASSES
+    plain = cls in (Tensor, SparseTensor) or (cls.__module__, cls.__name__) in PLAIN_SUBCLASSES
     return "tensor" if plain else cls.__name__
 
 
@@ -73,6 +108,8 @@ def _history(tensor: Tensor) -> list[str]:
 def tensor_repr(self: Tensor, *, tensor_contents: str | None = None) -> str:
     """The text of the tensor, as PyTorch prints it."""
     text = _str(self, tensor_contents=tensor_contents)
+    if isinstance(self, SparseTensor) and getattr(self, "_is_param", False):
+        return f"Parameter containing:\n{text}"
     if _prefix(self) != "tensor" and getattr(self, "_is_param", False):
         return f"Parameter({text})"
     return text

@@ -85,7 +85,7 @@ def filled(size: tuple, value, kind: dtype, where) -> Tensor:
 
 def _place(layout, pin_memory):
     if layout is not None and getattr(layout, "name", "strided") != "strided":
-        raise NotImplementedError("only the strided layout can be made here; use to_sparse()")
+        raise RuntimeError("full(...) is not implemented for sparse layout; use to_sparse()")
 
 
 def _factory(name, value):
@@ -95,8 +95,13 @@ def _factory(name, value):
             size = (kwargs.pop("size"),)
         if kwargs:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kwargs))}'")
-        _place(layout, pin_memory)
         size = size_from(name, size)
+        if layout is not None and layout.name != "strided" and value == 0 and out is None:
+            from .sparse import empty_of_layout
+
+            made = empty_of_layout(layout, size, dtype or get_default_dtype(), resolve(device))
+            return made.requires_grad_() if requires_grad else made
+        _place(layout, pin_memory)
         if out is not None:
             out.resize_(size)
             return out.fill_(value) if name != "empty" else out

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..kinds import composite
 from . import arithmetic, elementwise, methods, shape
 from .construction import (
+    empty,
     sparse_bsc_tensor,
     sparse_bsr_tensor,
     sparse_compressed_tensor,
@@ -30,11 +31,12 @@ from .products import (
     sspaddmm,
 )
 from .reduction import log_softmax, softmax, sparse_sum
-from .tensor import SparseTensor
+from .tensor import FORMATS, SparseTensor
 
 __all__ = [
     "FUNCTIONS", "INPLACE", "METHODS", "SparseTensor", "arithmetic",
-    "check_sparse_tensor_invariants", "elementwise", "gather_gradient", "log_softmax", "methods",
+    "check_sparse_tensor_invariants", "elementwise", "empty_of_layout",
+    "gather_gradient", "log_softmax", "methods",
     "sampled_addmm", "shape", "softmax", "sparse_addmm", "sparse_embedding", "sparse_mm",
     "sparse_sum", "spdiags", "spsolve",
 ]  # fmt: skip
@@ -50,6 +52,11 @@ def _sparse_broadcast_to(input, size):
 def resize_as_sparse_(input, the_template):
     """Take over the size of another sparse tensor, keeping nothing of another size."""
     return methods.resize_as_(input, the_template)
+
+
+def empty_of_layout(layout, size, dtype, device) -> SparseTensor:
+    """Return a tensor of a sparse layout that keeps no element."""
+    return empty(FORMATS[layout.name], size, dtype, device)
 
 
 FUNCTIONS = {

@@ -16,7 +16,7 @@ from .gradients import assemble, coalesced, dense_of, same_pattern, values_like,
 from .grid import coordinates, densify, grid_size, rows_of, slots
 from .history import record, without_history
 from .rows import take
-from .tensor import COO, SparseTensor, as_index, coo, with_values
+from .tensor import COO, SparseTensor, as_index, coo, unsupported, with_values
 
 
 def _is_scalar(value) -> bool:
@@ -122,7 +122,8 @@ def _compressed_sum(input, other, alpha):
         return made.to_sparse(
             layout=input.layout, blocksize=block, dense_dim=input.dense_dim() or None
         )
-    total = _sparse_sum(input.to_sparse(), other.to_sparse(), alpha, result_of([input._layout, other._layout]))
+    kind = result_of([input._layout, other._layout])
+    total = _sparse_sum(input.to_sparse(), other.to_sparse(), alpha, kind)
     return total.to_sparse(layout=input.layout)
 
 
@@ -267,6 +268,9 @@ def div(input, other, *, rounding_mode=None):
 @implements("floor_divide")
 def floor_divide(input, other):
     """Return the elements divided by a number and rounded down."""
+    for value in (input, other):
+        if isinstance(value, SparseTensor) and value.format is not COO:
+            raise unsupported("floor_divide", value)
     return _quotient(input, other, "floor")
 
 

@@ -14,7 +14,6 @@ from ..._core.evaluation import is_traced
 from ..._core.tensor import Tensor, read
 from ..conversion import LAYOUTS
 from ..creation import as_tensor, filled
-from . import positions
 from .gradients import values_like
 from .history import record
 from .invariants import check_compressed, check_coo, check_range, check_sparse_tensor_invariants
@@ -239,7 +238,8 @@ sparse_bsc_tensor = _constructor(BSC, "ccol_indices", "row_indices")
 def spdiags(diagonals, offsets, shape, layout=None) -> SparseTensor:
     """Return a matrix whose diagonals at `offsets` are the rows of `diagonals`.
 
-    Column j of `diagonals` goes to column j of the matrix. Raises RuntimeError for repeated offsets.
+    Column j of `diagonals` goes to column j of the matrix. Raises RuntimeError for
+    repeated offsets.
     """
     diagonals = diagonals if diagonals.ndim == 2 else diagonals.reshape(1, -1)
     offsets = offsets.reshape(-1) if offsets.ndim == 0 else offsets

@@ -21,6 +21,7 @@ from .tensor import (
     Format,
     SparseTensor,
     build,
+    coo,
     host,
     unsupported,
     wrong_layout,
@@ -128,13 +129,14 @@ def _compressed_to_coo(self, sparse_dim):
         corner = (found // across) * height * size[1] + (found % across) * width
         found = (corner[:, None, None] + inner).reshape(-1)
         rows = rows.reshape((len(found), *rows.shape[3:]))
-    return from_slots(COO, size, found, rows, dense=len(size) - sparse_dim)
+    ordered = self.format is CSR and positions.is_increasing(found)
+    return coo(positions.unfold(found, size[:sparse_dim]), rows, size, ordered)
 
 
 def _to_layout(self, format: Format | None, layout, blocksize, dense_dim):
     if format is None:
-        if layout.name == "strided":
-            raise RuntimeError("to_sparse: unexpected conversion to Strided layout")
+        if layout.name == "strided" and not isinstance(self, SparseTensor):
+            return self
         raise RuntimeError(f"to_sparse(): {layout} is not a sparse layout")
     if blocksize is not None and not format.blocks:
         raise RuntimeError(

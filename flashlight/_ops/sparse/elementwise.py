@@ -6,13 +6,13 @@ from ..._core.tensor import Tensor
 from .dispatch import implements
 from .gradients import assemble, coalesced, values_of
 from .history import record
-from .tensor import COO, SparseTensor, alias, with_values
+from .tensor import COO, SparseTensor, alias, unsupported, with_values
 
 KEEP_ZERO = (
-    "abs", "asin", "asinh", "atan", "atanh", "ceil", "conj_physical", "deg2rad", "erf", "erfinv",
+    "abs", "asin", "asinh", "atan", "atanh", "ceil", "deg2rad", "erf", "erfinv",
     "expm1", "floor", "frac", "isinf", "isnan", "isneginf", "isposinf", "log1p", "nan_to_num",
     "rad2deg", "relu", "round", "sgn", "sign", "signbit", "sin", "sinh", "sqrt", "tan", "tanh",
-    "trunc", "angle",
+    "trunc",
 )  # fmt: skip
 
 
@@ -45,20 +45,37 @@ def unchanged(input: SparseTensor) -> SparseTensor:
     return input
 
 
+@implements("conj_physical")
+def conj_physical(input: SparseTensor) -> SparseTensor:
+    """Return the complex conjugates; a real tensor itself."""
+    if not input.is_complex():
+        return input
+    made = with_values(input, input._storage.values.conj_physical())
+    return record("ConjPhysical", made, (input,), lambda needs, grad: conj(grad))
+
+
+@implements("angle")
+def angle(input: SparseTensor) -> SparseTensor:
+    """Return the angles of a compressed tensor's elements."""
+    if input.format is COO:
+        raise unsupported("angle", input)
+    return assemble(input, values_of(input).angle())
+
+
 @implements("conj")
 def conj(input: SparseTensor) -> SparseTensor:
     """Return the complex conjugates; a real tensor itself."""
     return input.conj_physical() if input.is_complex() else input
 
 
-@implements("pow", "float_power")
+@implements("pow")
 def power(input, exponent):
     """Return the elements to the power of a number above zero.
 
     Raises RuntimeError for other powers, which would not keep zeros.
     """
     if not isinstance(input, SparseTensor) or isinstance(exponent, SparseTensor):
-        raise NotImplementedError("pow(): sparse exponents are not supported; call to_dense() first")
+        raise NotImplementedError("pow(): exponents can't be sparse; call to_dense() first")
     value = exponent.item() if isinstance(exponent, Tensor) and not exponent.ndim else exponent
     if isinstance(value, Tensor):
         raise NotImplementedError("pow(): a sparse base needs a number as its exponent")

@@ -15,15 +15,32 @@ def assemble(pattern: SparseTensor, values: Tensor) -> SparseTensor:
     made = with_values(pattern, values.detach())
     name = "SparseCooTensorWithDimsAndTensors" if pattern.format is COO else \
         "SparseCompressedTensor"
-    rule = lambda needs, grad, made: values_like(grad, made)  # noqa: E731
+    rule = lambda needs, grad, made: values_like(grad, made)
     return record(name, made, (values,), rule, made)
 
 
 def values_of(tensor: SparseTensor) -> Tensor:
     """Return the values of a sparse tensor, with its history."""
     made = tensor._storage.values.detach()
-    rule = lambda needs, grad, pattern: assemble(pattern, grad)  # noqa: E731
-    return record("Values", made, (tensor,), rule, tensor)
+    return record(
+        "Values", made, (tensor,), lambda needs, grad, pattern: _each_once(pattern, grad), tensor
+    )
+
+
+def _each_once(pattern, values):
+    """Return the gradient of the elements from that of the values.
+
+    Duplicates have equal gradients, and each is the element's: they must not add up.
+    """
+    if pattern.format is not COO or pattern._storage.coalesced:
+        return assemble(pattern, values)
+    found = slots(pattern)
+    if positions.is_increasing(found):
+        return assemble(pattern, values)
+    unique, first = positions.first_of_each(found)
+    chosen = take(values, first)
+    where = positions.unfold(unique, grid_size(pattern))
+    return assemble(coo(where, chosen.detach(), pattern.shape, True), chosen)
 
 
 def dense_of(tensor: Tensor) -> Tensor:

@@ -60,7 +60,8 @@ def to_grid(dense: Tensor, batch: int, block: tuple | None, leading: int) -> Ten
     if block is None:
         return dense.reshape((positions.count(size[:leading]), *size[leading:]))
     grid = block_grid(size, batch, block)
-    apart = dense.reshape((*size[:batch], grid[-2], block[0], grid[-1], block[1], *size[batch + 2:]))
+    rows, columns = (grid[-2], block[0]), (grid[-1], block[1])
+    apart = dense.reshape((*size[:batch], *rows, *columns, *size[batch + 2:]))
     blocks = apart.transpose(batch + 1, batch + 2)
     return blocks.reshape((positions.count(grid), *block, *size[batch + 2:]))
 

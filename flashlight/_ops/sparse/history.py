@@ -61,7 +61,7 @@ class SavedSparse:
 
 def keep(value, is_output: bool = False):
     """Return `value` as a node keeps it; other than tensors stay as they are."""
-    if isinstance(value, SparseTensor):
+    if isinstance(value, SparseTensor) and not local.__dict__.get("saved_hooks"):
         return SavedSparse(value, is_output)
     return _keep(value, is_output) if isinstance(value, Tensor) else value
 

@@ -164,12 +164,12 @@ def check_compressed(
             )
     grid = size[batch] // blocks[0], size[batch + 1] // blocks[1]
     rows, columns = grid if format.by_rows else grid[::-1]
-    row_name, column_name = ("row", "column") if format.by_rows else ("column", "row")
+    row_name = "row" if format.by_rows else "column"
     if compressed.shape[-1] != rows + 1:
         kind = f"{row_name} block" if format.blocks else row_name
         raise RuntimeError(
-            f"{compressed_name}.shape[-1] must be equal to the number of {kind}s + 1 (={rows + 1}), "
-            f"but got {compressed.shape[-1]}"
+            f"{compressed_name}.shape[-1] must be equal to the number of {kind}s + 1 "
+            f"(={rows + 1}), but got {compressed.shape[-1]}"
         )
     kinds = [legacy_name(compressed.dtype), legacy_name(plain.dtype)]
     if kinds[0] not in ("Int", "Long") or kinds[1] not in ("Int", "Long"):

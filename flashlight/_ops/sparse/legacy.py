@@ -1,4 +1,4 @@
-"""PyTorch's first constructors of COO tensors: `torch.sparse.FloatTensor(indices, values, size)`."""
+"""PyTorch's first constructors of COO tensors: `torch.sparse.FloatTensor(indices, values)`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from .dispatch import become, implements
 from .elementwise import clone
 from .history import record
 from .shape import t, transpose, unsqueeze
-from .tensor import COO, FORMATS, SparseTensor, build, coo, unsupported
+from .tensor import COO, FORMATS, SparseTensor, build, coo, like, unsupported
 
 METHODS: dict[str, Any] = {}
 
@@ -41,7 +41,7 @@ def to(self, *args, **kwargs):
     indices = tuple(Tensor.to(part, where) for part in parts.indices)
     made = build(self.format, indices, values, self.shape, parts.coalesced)
     dtype, device = self.dtype, self.device
-    rule = lambda needs, grad: grad.to(device, dtype)  # noqa: E731
+    rule = lambda needs, grad: grad.to(device, dtype)
     return record("ToCopy", made, (self,), rule)
 
 
@@ -262,7 +262,16 @@ def new_tensor(self, data, **options):
     return self._storage.values.new_tensor(data, **options)
 
 
-@implements("zeros_like", "empty_like")
+@implements("empty_like")
+def empty_like(input, *, dtype=None, **options):
+    """Return a sparse tensor of the same size: of a compressed one, with its pattern."""
+    if input.format is COO or "layout" in options:
+        return zeros_like(input, dtype=dtype, **options)
+    return like(input, input._storage.indices, input._storage.values.new_zeros(
+        input._storage.values.shape, dtype=dtype or input.dtype))
+
+
+@implements("zeros_like")
 def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False,
                memory_format=None, pin_memory=False):
     """Return a sparse tensor of the same size that keeps no element."""

@@ -43,6 +43,11 @@ def distinct(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ordered[first], place
 
 
+def first_of_each(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different keys in order, and where each is met first."""
+    return np.unique(keys, return_index=True)
+
+
 def find(wanted: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where each wanted key is among the sorted `known` ones, and whether it is there."""
     if not len(known):

@@ -15,11 +15,11 @@ from ..kinds import composite
 from . import positions
 from .arithmetic import _conj
 from .dispatch import implements, write_out
-from .gradients import assemble, coalesced, dense_of, values_like
+from .gradients import assemble, coalesced, dense_of, masked, values_like
 from .grid import coordinates, from_slots, rows_of
 from .history import node_class, record, without_history
 from .rows import add_up, spread, take
-from .tensor import COO, CSR, SparseTensor, as_index, coo, unsupported
+from .tensor import COO, CSC, CSR, SparseTensor, as_index, coo, unsupported
 
 
 def _check(name, left, right):
@@ -74,7 +74,6 @@ def _product(left, right):
 
 
 def _sparse_sparse(left, right):
-    kind = left.layout
     if left.format.blocks or right.format.blocks:
         raise RuntimeError(
             "mm: products of two block-sparse matrices are not supported; call to_dense() on one"
@@ -93,7 +92,9 @@ def _sparse_sparse(left, right):
     unique, place = positions.distinct(keys)
     values = take(a._storage.values, first) * take(b._storage.values, second)
     made = from_slots(COO, size, unique, add_up(values, place, len(unique)))
-    return made if kind is made.layout else made.to_sparse(layout=kind)
+    if left.format is COO and right.format is COO:
+        return made
+    return made.to_sparse_csc() if left.format is right.format is CSC else made.to_sparse_csr()
 
 
 # ----- gradients -----
@@ -108,7 +109,7 @@ def sampled(pattern: SparseTensor, left: Tensor, right: Tensor) -> Tensor:
 def _at_pattern(pattern, left, right):
     """Return left @ right where `pattern` keeps elements, with its history."""
     if isinstance(left, SparseTensor) or isinstance(right, SparseTensor):
-        return mm(left, right)
+        return masked(mm(left, right), pattern)
     if pattern.format.blocks:
         return assemble(pattern, values_like(left @ right, pattern))
     return assemble(pattern, sampled(pattern, left, right))
@@ -124,13 +125,13 @@ def _only_values_matter(edge) -> bool:
     return edge is not None and type(edge[0]) in map(node_class, _CONSTRUCTORS)
 
 
-def _gradient_for(factor, edge, left, right, masked):
+def _gradient_for(factor, edge, left, right, keeps_pattern):
     """Return the gradient left @ right for `factor`.
 
-    PyTorch's is dense for a sparse factor, unless `masked`. It is never made where only the kept
-    elements are used.
+    PyTorch's is dense for a sparse factor, unless it `keeps_pattern`. It is never made where
+    only the kept elements are used.
     """
-    if isinstance(factor, SparseTensor) and (masked or _only_values_matter(edge)):
+    if isinstance(factor, SparseTensor) and (keeps_pattern or _only_values_matter(edge)):
         return _at_pattern(coalesced(factor) if factor.format is COO else factor, left, right)
     return mm(left, right)
 
@@ -139,10 +140,13 @@ def _adjoint(matrix):
     return _conj(matrix).t()
 
 
-def _rule(masked):
+def _rule(keeps_pattern):
     def rule(needs, grad, left, right, edges):
-        first = _gradient_for(left, edges[0], grad, _adjoint(right), masked) if needs[0] else None
-        second = _gradient_for(right, edges[1], _adjoint(left), grad, masked) if needs[1] else None
+        first = second = None
+        if needs[0]:
+            first = _gradient_for(left, edges[0], grad, _adjoint(right), keeps_pattern)
+        if needs[1]:
+            second = _gradient_for(right, edges[1], _adjoint(left), grad, keeps_pattern)
         return first, second
 
     return rule
@@ -200,6 +204,8 @@ def matmul(input, other):
     if isinstance(other, SparseTensor) and other.ndim == 2 and input.ndim > 2:
         rows = mm(input.reshape(-1, input.shape[-1]), other)
         return rows.reshape((*input.shape[:-1], other.shape[1]))
+    if pair == (1, 1):
+        raise unsupported("dot", input if isinstance(input, SparseTensor) else other)
     raise RuntimeError(
         f"matmul: sparse tensors of {pair[0]} and {pair[1]} dimensions cannot be multiplied; call "
         "to_dense() first"
@@ -234,16 +240,18 @@ def bmm(input, mat2):
         )
     made = _batched(*without_history(input, mat2))
 
-    def rule(needs, grad, left, right):
+    def rule(needs, grad, left, right, edge):
         first = second = None
-        if needs[0]:
+        if needs[0] and _only_values_matter(edge):
             pattern = coalesced(left) if left.format is COO else left
             first = assemble(pattern, _batched_samples(pattern, grad, _conj(right)))
+        elif needs[0]:
+            first = grad @ _conj(right).transpose(1, 2)
         if needs[1]:
             second = bmm(_conj(left).transpose(1, 2), grad)
         return first, second
 
-    return record("Bmm", made, (input, mat2), rule, input, mat2)
+    return record("Bmm", made, (input, mat2), rule, input, mat2, edge_of(input))
 
 
 def _batched(left, right):
@@ -300,12 +308,10 @@ def sparse_mm(mat1, mat2, reduce=None):
     pattern.
 
     With `reduce` ("sum", "mean", "amax", "amin") of CSR and dense, the products in a row are
-    reduced so. Raises RuntimeError if no factor is sparse.
+    reduced so.
     """
     if not isinstance(mat1, SparseTensor) and not isinstance(mat2, SparseTensor):
-        raise RuntimeError(
-            "torch.sparse.mm: expected at least one sparse matrix; use torch.mm for dense ones"
-        )
+        return mm(mat1, mat2)
     if reduce is not None:
         return _reduced(mat1, mat2, reduce)
     _check("sparse.mm", mat1, mat2)

@@ -15,25 +15,14 @@ from .rows import add_up, take
 from .tensor import COO, CSR, SparseTensor, as_index, coo, unsupported, wrong_layout
 
 
-def _total(input, dtype):
-    """Return the sum of all elements, dense, without history."""
-    return input._storage.values.sum(dtype=dtype)
-
-
 @implements("sum")
 def sum(input: SparseTensor, dim=None, keepdim=False, *, dtype=None):
     """Return the sum of all elements (dense), or over dimensions (sparse while any is left)."""
     size = tuple(input.shape)
-    dims = (dim,) if isinstance(dim, int) else dim
-    if not dims and not keepdim:
-        made = _total(input, dtype)
-        own = input.dtype
-
-        def rule(needs, grad):
-            return grad.to(own).expand(size)
-
-        return record("Sum", made, (input,), rule)
-    dims = wrap_dims(dims or range(len(size)), len(size))
+    dims = wrap_dims((dim,) if isinstance(dim, int) else dim or range(len(size)), len(size))
+    whole = len(dims) == len(size)
+    if not keepdim and (whole or input.format is COO and {*range(input.sparse_dim())} <= {*dims}):
+        return _dense_sum(input, dims, whole, dtype)
     if input.format is not COO:
         return _compressed_sum(input, dims, keepdim, dtype)
     made = _sum_over(coalesced(input), dims, dtype)
@@ -42,6 +31,20 @@ def sum(input: SparseTensor, dim=None, keepdim=False, *, dtype=None):
     for dim in sorted(dims):
         made = made.unsqueeze(dim)
     return made if isinstance(made, SparseTensor) else made.to_sparse()
+
+
+def _dense_sum(input, dims, whole, dtype):
+    """Return the sum over all sparse dimensions; its gradient reaches elements not kept as well."""
+    values, own, size = input._storage.values, input.dtype, tuple(input.shape)
+    lead = input.sparse_dim() - 1
+    inner = None if whole else (0, *(dim - lead for dim in dims if dim > lead))
+
+    def rule(needs, grad):
+        for dim in sorted(dims):
+            grad = grad.unsqueeze(dim)
+        return grad.to(own).expand(size)
+
+    return record("Sum", values.sum(inner, dtype=dtype), (input,), rule)
 
 
 def _compressed_sum(input, dims, keepdim, dtype):
@@ -147,13 +150,7 @@ def _largest(values: mx.array, index: mx.array, count) -> mx.array:
 def _softmax(name, input, dim, dtype, logarithm):
     if not isinstance(input, SparseTensor) or input.format is not COO:
         raise unsupported(f"_sparse_{name}", input)
-    if not 0 <= dim < input.ndim:
-        if not -input.ndim <= dim < 0:
-            wrap_dim(dim, input.ndim)
-        raise RuntimeError(
-            f"{name}: dim must be non-negative and less than the number of dimensions "
-            f"{input.ndim}, but got {dim}"
-        )
+    dim = wrap_dim(dim, input.ndim)
     source = coalesced(input)
     values = values_of(source)
     values = values if dtype is None else values.to(dtype)

@@ -136,11 +136,10 @@ def _title(input):
 # ----- parts of dimensions -----
 
 
-def _kept(input, kept: np.ndarray, indices: np.ndarray, size, coalesced_=None) -> Tensor:
+def _kept(input, kept: np.ndarray, indices: np.ndarray, size, coalesced=False) -> Tensor:
     """Return what is left of a COO tensor: entries `kept`, now at `indices`."""
     values = take(values_of(input), kept)
-    flag = input._storage.coalesced if coalesced_ is None else coalesced_
-    return assemble(coo(indices, values.detach(), size, flag), values)
+    return assemble(coo(indices, values.detach(), size, coalesced or len(kept) < 2), values)
 
 
 @implements("select", "select_copy")
@@ -229,7 +228,7 @@ def index_select(input: SparseTensor, dim, index) -> Tensor:
     kept = order[np.repeat(starts[wanted], counts) + offsets]
     indices = where[:, kept]
     indices[dim] = np.repeat(np.arange(len(wanted)), counts)
-    return _kept(input, kept, indices, size, False)
+    return _kept(input, kept, indices, size)
 
 
 @implements("narrow_copy", "narrow")
@@ -253,7 +252,7 @@ def narrow_copy(input: SparseTensor, dim, start, length) -> SparseTensor:
     kept = np.flatnonzero((where[dim] >= start) & (where[dim] < start + length))
     indices = where[:, kept]
     indices[dim] -= start
-    return _kept(input, kept, indices, size)
+    return _kept(input, kept, indices, size, input._storage.coalesced)
 
 
 @implements("__getitem__")

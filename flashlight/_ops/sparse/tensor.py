@@ -69,15 +69,16 @@ class SparseLayout(Layout):
 class SparseStorage:
     """What a sparse tensor consists of.
 
-    COO: `indices` is one tensor (sparse_dim, nnz), `values` (nnz, *dense). Compressed: `indices` are
-    the compressed (*batch, rows + 1) and the plain ones (*batch, nnz), `values` (*batch, nnz, *block,
-    *dense). None of them has a history: the sparse tensor as a whole has.
+    COO: `indices` is one tensor (sparse_dim, nnz), `values` (nnz, *dense). Compressed: `indices`
+    are the compressed (*batch, lines + 1) and the plain ones (*batch, nnz), `values`
+    (*batch, nnz, *block, *dense). None of them has a history: the sparse tensor as a whole has.
     """
 
     __slots__ = ("indices", "values", "coalesced", "version", "__weakref__")
 
     # No layout is this storage's own, so that reading goes through `read`.
     layout = None
+    tensor_class: type
 
     def __init__(self, indices: tuple, values: Tensor, coalesced: bool = False):
         self.indices = indices
@@ -123,7 +124,9 @@ class SparseTensor(Tensor):
 
     @property
     def nbytes(self):
-        """Raises RuntimeError: ask the parts."""
+        """The bytes of all elements. Raises RuntimeError for COO tensors: ask the parts."""
+        if self._layout.format is not COO:
+            return self._layout.numel * self._layout.dtype.itemsize
         raise RuntimeError(
             "nbytes is not defined for sparse tensors.  If you want the size of the constituent "
             "tensors, add the nbytes of the indices and values.  If you want the size of the  "
@@ -144,7 +147,7 @@ class SparseTensor(Tensor):
     def _no(self, what):
         format = self._layout.format
         if format is not COO:
-            raise RuntimeError(f"{format.title.replace('rse', 'rse ').upper().replace('SPARSE', 'Sparse')} tensors do not have {what}")
+            raise RuntimeError(f"Sparse {format.name[7:].upper()} tensors do not have {what}")
 
     def _nnz(self) -> int:
         """Return how many elements (rows of dense elements, blocks) are kept, of each batch."""
@@ -222,7 +225,7 @@ class SparseTensor(Tensor):
     def tolist(self) -> NoReturn:
         """Raise RuntimeError: there are no nested lists of a sparse tensor."""
         raise RuntimeError(
-            "Cannot access data pointer of Tensor that doesn't have storage; use to_dense().tolist()"
+            "Cannot access data pointer of Tensor that doesn't have storage; call to_dense() first"
         )
 
     def numpy(self, *, force: bool = False) -> NoReturn:
@@ -253,6 +256,9 @@ class SparseTensor(Tensor):
     def is_set_to(self, tensor: Tensor) -> bool:
         """Tell whether both tensors are of the same parts."""
         return self._storage is tensor._storage
+
+
+SparseStorage.tensor_class = SparseTensor
 
 
 def unsupported(name: str, tensor: Tensor) -> NotImplementedError:
