@@ -57,11 +57,10 @@ def convolution_input_gradient(grad: mx.array, weight: mx.array, size: Ints, str
     shape = (grad.shape[0], weight.shape[1] * groups, *size)
     if 0 in shape or 0 in grad.shape:
         return _with_bias(mx.zeros(shape, grad.dtype), bias)
-    if _is_native(grad, weight, groups):
-        input = mx.zeros(shape, grad.dtype)
-        return _with_bias(mx.vjp(
-            lambda input: _native(input, weight, stride, padding, dilation, groups),
-            [input], [grad])[1][0], bias)
+    # With groups and strides CUDA's gradient has wrong numbers in MLX 0.32.4.
+    if groups == 1 and _is_native(grad, weight, groups):
+        result = _native_gradient(grad, (shape, weight), 0, stride, padding, dilation, groups)
+        return _with_bias(result, bias)
     wide, counts = _wide(grad.dtype), grad.shape[2:]
     grad, reversed_taps = grad.astype(wide), _swap_channels(weight.astype(wide), groups)
 
@@ -94,9 +93,7 @@ def convolution_weight_gradient(grad: mx.array, input: mx.array, kernel: Ints, s
     if 0 in shape or 0 in grad.shape:
         return mx.zeros(shape, input.dtype)
     if _is_native(grad, input, groups):
-        weight = mx.zeros(shape, input.dtype)
-        return mx.vjp(lambda weight: _native(input, weight, stride, padding, dilation, groups),
-                      [weight], [grad])[1][0]
+        return _native_gradient(grad, (input, shape), 1, stride, padding, dilation, groups)
     wide = _wide(input.dtype)
     # The last elements may be out of reach of any window.
     reach = [(n - 1) * s + d * (k - 1) + 1
@@ -117,13 +114,35 @@ def _is_native(input, weight, groups):
 
 
 def _native(input, weight, stride, padding, dilation, groups):
-    rank = len(stride)
-    last, first = (0, *range(2, rank + 2), 1), (0, rank + 1, *range(1, rank + 1))
-    result = mx.conv_general(
-        mx.transpose(input, last), mx.transpose(weight, last), stride=list(stride),
+    last, first = _orders(input.ndim)
+    result = _channels_last(mx.transpose(input, last), mx.transpose(weight, last), stride, padding,
+                            dilation, groups)
+    return mx.transpose(result, first)
+
+
+def _native_gradient(grad, operands, which, stride, padding, dilation, groups):
+    """The gradient of `_native` for operand `which`, of which only the shape is given."""
+    last, first = _orders(grad.ndim)
+    arrays = [mx.zeros([o[d] for d in last], grad.dtype) if position == which
+              else mx.contiguous(mx.transpose(o, last)) for position, o in enumerate(operands)]
+    cotangent = mx.contiguous(mx.transpose(grad, last))
+
+    def forward(chosen):
+        pair = [chosen if position == which else array for position, array in enumerate(arrays)]
+        return _channels_last(*pair, stride, padding, dilation, groups)
+    return mx.transpose(mx.vjp(forward, [arrays[which]], [cotangent])[1][0], first)
+
+
+def _orders(ndim):
+    """The permutations to channels last and back."""
+    return (0, *range(2, ndim), 1), (0, ndim - 1, *range(1, ndim - 1))
+
+
+def _channels_last(input, weight, stride, padding, dilation, groups):
+    return mx.conv_general(
+        input, weight, stride=list(stride),
         padding=([before for before, _ in padding], [end for _, end in padding]),
         kernel_dilation=list(dilation), groups=groups)
-    return mx.transpose(result, first)
 
 
 def _with_bias(result, bias):
