@@ -15,7 +15,7 @@ from typing import Any
 
 import flashlight as torch
 from flashlight._ops import interception
-from flashlight._ops.overrides import call_overrides, has_hook, overriding_in
+from flashlight._ops.overrides import call_overrides, has_hook, hooks_in
 
 __all__ = [
     "enable_reentrant_dispatch",
@@ -54,7 +54,7 @@ def handle_torch_function(
 
     Raises TypeError if all decline.
     """
-    overriding = list(filter(has_hook, overriding_in(tuple(relevant_args))))
+    overriding = hooks_in(tuple(relevant_args))
     if _modes.stack:
         types = tuple(map(type, overriding))
         with _pop_mode_temporarily() as mode:
@@ -150,7 +150,7 @@ class BaseTorchFunctionMode(TorchFunctionMode):
 def _intercept(function: Callable, proceed: Callable, args: tuple, kwargs: dict) -> Any:
     if not _modes.stack:
         return proceed(args, kwargs)
-    types = tuple(map(type, filter(has_hook, overriding_in((*args, *kwargs.values())))))
+    types = tuple(map(type, hooks_in((*args, *kwargs.values()))))
     with _pop_mode_temporarily() as mode:
         result = mode.__torch_function__(function, types, args, kwargs)
         return proceed(args, kwargs) if result is NotImplemented else result

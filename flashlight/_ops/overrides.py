@@ -49,6 +49,11 @@ def overriding_in(values) -> list:
     return found
 
 
+def hooks_in(values) -> list:
+    """Return the values, also inside lists, whose classes have a `__torch_function__` to ask."""
+    return [value for value in overriding_in(values) if type(value) not in DISPATCHERS]
+
+
 def call_overrides(function, overriding: list, args: tuple, kwargs: dict):
     """Return what the first willing `__torch_function__` gives, or a dispatcher if there is none.
 

@@ -72,10 +72,7 @@ def _inplace(name, operation, self, *args, **kwargs):
 
 
 def become(self: Tensor, result: Tensor, recorded: bool = True) -> Tensor:
-    """Write `result` into `self`, with its history if `recorded`.
-
-    Values of an unchanged pattern are written where they are, for those who hold `_values()`.
-    """
+    """Let `self` take over what `result` consists of, with its history if `recorded`."""
     if not isinstance(self, SparseTensor):
         return replace(self, result, recorded)
     kind = self._layout.dtype
@@ -87,11 +84,7 @@ def become(self: Tensor, result: Tensor, recorded: bool = True) -> Tensor:
     if result._layout.dtype is not kind:
         result = result.to(kind)
     parts, made = self._storage, result._storage
-    same = made.indices[0] is parts.indices[0] and made.values.shape == parts.values.shape
-    if same:
-        parts.values.copy_(made.values)
-    else:
-        parts.indices, parts.values = made.indices, made.values
+    parts.indices, parts.values = made.indices, made.values
     parts.coalesced = made.coalesced
     parts.version += 1
     if self._layout.size != result._layout.size:
