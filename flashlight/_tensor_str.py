@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from ._core import host_memory, printing
+from ._core.batched_storage import BatchedStorage
 from ._core.dtype import bfloat16, bool_, complex64, complex128, float64, get_default_dtype, int64
+from ._core.evaluation import local
 from ._core.printing import get_printoptions, printoptions, set_printoptions
-from ._core.tensor import Tensor, read
+from ._core.tensor import Tensor, read, wrap
 from ._ops.sparse import SparseTensor
 
 __all__ = ["PRINT_OPTS", "get_printoptions", "printoptions", "set_printoptions"]
@@ -22,6 +24,8 @@ def _str(self: Tensor, *, tensor_contents: str | None = None) -> str:
     """The text of a tensor; `tensor_contents` replaces its values."""
     if isinstance(self, SparseTensor):
         return _sparse_str(self, tensor_contents)
+    if isinstance(self._storage, BatchedStorage):
+        return _lanes_str(self)
     default = get_default_dtype()
     name = repr(self.dtype)
     default_complex = complex128 if default is float64 else complex64
@@ -37,6 +41,17 @@ def _str(self: Tensor, *, tensor_contents: str | None = None) -> str:
         contents=tensor_contents,
         decode=host_memory.from_bfloat16_bits if self.dtype is bfloat16 else None,
     )
+
+
+def _lanes_str(tensor: Tensor) -> str:
+    """The text of a tensor inside vmap: its lanes, and the depth of the call that made them."""
+    batch: Any = tensor._storage.read(tensor._layout)
+    levels = batch.levels
+    inner = wrap(batch.array if len(levels) == 1 else batch.array.swapaxes(0, len(levels) - 1),
+                 tensor.device)
+    depth = local.levels.index(levels[-1]) + 1 if levels[-1] in local.levels else "?"
+    value = "\n    ".join(str(inner).splitlines())
+    return f"BatchedTensor(lvl={depth}, bdim=0, value=\n    {value}\n)"
 
 
 def _sparse_str(tensor: SparseTensor, contents: str | None) -> str:

@@ -136,21 +136,21 @@ def _levels_of(tensor: Tensor) -> tuple:
     return by_value if node is None else (*by_value, *node.levels)
 
 
-def join_levels(node: Node, inputs, results) -> None:
-    """Put a new node inside the levels of its inputs, and share what comes from outside of them.
+def join_levels(node: Node, inputs, results, levels: tuple = ()) -> None:
+    """Put a new node inside `levels` and those of its inputs; share what comes from outside of them.
 
     To be called before the node gets its sequence number.
     """
-    levels: set = set()
+    inside = set(levels)
     for tensor in inputs:
-        levels.update(_levels_of(tensor))
+        inside.update(_levels_of(tensor))
     for edge in node.edges:
         if edge is not None:
-            levels.update(edge[0].levels)
-    if not levels:
+            inside.update(edge[0].levels)
+    if not inside:
         return
-    node.levels = sort_levels(levels)
-    node.edges = tuple([edge and _shared(edge, levels) for edge in node.edges])
+    node.levels = sort_levels(inside)
+    node.edges = tuple([edge and _shared(edge, inside) for edge in node.edges])
     node.sequence = sequence()
     for tensor in results:
         if tensor is not None and type(tensor._storage) is not BatchedStorage and \

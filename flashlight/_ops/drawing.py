@@ -21,12 +21,13 @@ import numpy as np
 
 from .._core import generator as generators
 from .._core import normals, samplers
+from .._core.batch import Batch
 from .._core.device import CPU, NATIVE, STREAMS, device
 from .._core.dtype import bfloat16, dtype, float64
-from .._core.evaluation import ensure_memory, evaluate, is_traced
+from .._core.evaluation import ensure_memory, evaluate, is_traced, local
 from .._core.generator import Generator
 from .._core.keys import TRACE_KEYS, KeyStream, TraceKeys
-from .._core.layout import Layout
+from .._core.layout import Layout, contiguous
 from .._core.mersenne import MersenneTwister
 from .._core.tensor import Tensor, read
 from .._kernels import random as kernels
@@ -99,6 +100,12 @@ def source_of(generator, where: device) -> Source:
 
     Raises RuntimeError for a generator of another device, or for any generator inside a trace.
     """
+    if any(level.randomness == "error" for level in local.levels):
+        raise RuntimeError(
+            "vmap: called random operation while in randomness error mode. Please either use the "
+            "'same' or 'different' randomness flags on vmap or perform the randomness operation "
+            "out of vmap"
+        )
     follows = generator is FOLLOW
     if follows:
         generator = None
@@ -127,6 +134,11 @@ def key_for(source: Source, *arrays: mx.array) -> mx.array | None:
     Under `mx.vmap` and in functions compiled without a random state the host can't see the
     arrays' values. The key is then a constant of the trace, made from the generator's next word.
     """
+    if different_levels() or any(type(array) is Batch for array in arrays):
+        raise RuntimeError(
+            "vmap: this function draws by the values of a whole tensor, and would need a source "
+            "for each lane; draw outside of vmap"
+        )
     if not isinstance(source, MersenneTwister):
         return source.next_key()
     if arrays and is_traced(*arrays):
@@ -171,8 +183,25 @@ def in_memory_order(values: np.ndarray, layout: Layout) -> np.ndarray:
     return (values if order is None else values.transpose(order)).reshape(-1)
 
 
+def different_levels() -> tuple:
+    """Return the surrounding calls of vmap in which each lane has its own random numbers."""
+    return tuple(level for level in local.levels if level.randomness == "different")
+
+
 def draw(distribution: Distribution, source: Source, layout: Layout, *parameters) -> mx.array:
-    """Return numbers for a tensor of this layout, as an array of its shape and dtype."""
+    """Return numbers for a tensor of this layout, as an array of its shape and dtype.
+
+    Inside vmap with different random numbers in each lane, an array with lanes.
+    """
+    levels = different_levels() if local.levels else ()
+    if levels:
+        shape = (*[level.size for level in levels], *layout.size)
+        whole = contiguous(shape, layout.dtype, layout.device)
+        return Batch(_draw(distribution, source, whole, *parameters), levels)
+    return _draw(distribution, source, layout, *parameters)
+
+
+def _draw(distribution: Distribution, source: Source, layout: Layout, *parameters) -> mx.array:
     kind = layout.dtype
     ensure_memory(layout.numel * max(kind.itemsize, 8))
     if isinstance(source, MersenneTwister):

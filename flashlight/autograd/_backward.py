@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from .._autograd.engine import Captures, run
 from .._autograd.history import edge_of
+from .._autograd.lanes import enter, lanes, leave
+from .._core.evaluation import local
 from .._core.tensor import Tensor
-from .._ops.overrides import call_overrides, overriding_in
+from .._ops.overrides import call_overrides, hooks_in
 from .graph import GradientEdge
 
 
@@ -25,6 +27,11 @@ def backward(
     a dictionary. Raises RuntimeError for tensors without history, or of several elements without
     `grad_tensors`.
     """
+    if local.levels or local.__dict__.get("transforms"):
+        raise RuntimeError(
+            "backward() called inside of a transform of torch.func: use torch.func.grad or vjp "
+            "there, or call backward() outside"
+        )
     if grad_variables is not None and grad_tensors is None:
         grad_tensors = grad_variables
     roots, grads = _roots(_several(tensors), grad_tensors)
@@ -72,7 +79,7 @@ def grad(
     if isinstance(inputs, Mapping):
         names, inputs = list(inputs), tuple(inputs.values())
     outputs, inputs = _several(outputs), _several(inputs)
-    overriding = overriding_in((*outputs, *inputs))
+    overriding = hooks_in((*outputs, *inputs))
     if overriding:
         return call_overrides(grad, overriding, (outputs, inputs), {
             "grad_outputs": grad_outputs, "retain_graph": retain_graph,
@@ -106,23 +113,13 @@ def _walk(outputs, inputs, grad_outputs, retain, create_graph) -> list:
 
 
 def _batched(outputs, inputs, grad_outputs, retain, create_graph) -> list:
-    from .._ops.joining import stack
-
-    lanes = {g.shape[0] for g in grad_outputs if g is not None}
-    if len(lanes) != 1:
-        raise ValueError(f"grad_outputs must have one leading dimension in common, got {lanes}")
-    count = lanes.pop()
-    rows = [
-        _walk(
-            outputs,
-            inputs,
-            [None if g is None else g[lane] for g in grad_outputs],
-            retain or lane < count - 1,
-            create_graph,
-        )
-        for lane in range(count)
-    ]
-    return [None if column[0] is None else stack(column) for column in zip(*rows)]
+    sizes = {g.shape[0] for g in grad_outputs if g is not None}
+    if len(sizes) != 1:
+        raise ValueError(f"grad_outputs must have one leading dimension in common, got {sizes}")
+    with lanes(sizes.pop()) as level:
+        inside = [None if g is None else enter(g, level, 0) for g in grad_outputs]
+        found = _walk(outputs, inputs, inside, retain, create_graph)
+        return [None if grad is None else leave(grad, level, 0) for grad in found]
 
 
 def _several(given) -> tuple:
@@ -208,7 +205,7 @@ def _check_gradient(position, given, layout) -> None:
 
 def _backward_method(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
     """Add to `grad` of the leaves, or of `inputs`, the gradients of this tensor."""
-    overriding = overriding_in((self,))
+    overriding = hooks_in((self,))
     if overriding:
         return call_overrides(_backward_method, overriding, (self,), {
             "gradient": gradient, "retain_graph": retain_graph, "create_graph": create_graph,

@@ -17,7 +17,6 @@ from flashlight._autograd.grad_mode import _set_grad_enabled
 from flashlight._autograd.history import edge_of
 from flashlight._autograd.lanes import join_levels
 from flashlight._autograd.node import Node, keep_apart, sequence
-from flashlight._core.batch import sort_levels
 from flashlight._core.batched_storage import BatchedStorage, storage_for
 from flashlight._core.evaluation import local
 from flashlight._core.tensor import make, read
@@ -68,11 +67,10 @@ class Scope:
         node.outputs = (layout,)
         node.saved = None
         if local.levels or type(tensor._storage) is BatchedStorage or edge and edge[0].levels:
-            node.levels = sort_levels(local.levels)
             if type(made._storage) is not BatchedStorage:
                 made._layout = layout if layout.plain else layout.compact()
                 made._storage = storage_for(read(tensor), made._layout)
-            join_levels(node, (tensor,), (made,))
+            join_levels(node, (tensor,), (made,), local.levels)
         node.sequence = sequence()
         made._node = node
         keep_apart(made)

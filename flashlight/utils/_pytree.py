@@ -14,6 +14,7 @@ from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from flashlight._ops import return_types
 from flashlight.utils._pytree_keys import (
     GetAttrKey,
     KeyPath,
@@ -309,6 +310,9 @@ def _register_builtins() -> None:
              _mapping_keys)  # fmt: skip
     register(deque, "collections.deque", lambda d: (list(d), d.maxlen),
              lambda v, maxlen: deque(v, maxlen=maxlen), _sequence_keys)  # fmt: skip
+    for cls in return_types.ALL.values():
+        register(cls, f"torch.return_types.{cls.__name__}", lambda t: (list(t), None),
+                 lambda v, _, cls=cls: cls(v), fields)  # fmt: skip
 
 
 _register_builtins()
