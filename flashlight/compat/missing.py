@@ -55,6 +55,13 @@ MISSING = (
         instead="call the function of torch.nn.functional that it speeds up",
     ),
     Missing(
+        names=("torch.sparse.SparseSemiStructuredTensor*", "torch.sparse.to_sparse_semi_structured",
+               "torch._sparse_semi_structured_*", "torch._to_sparse_semi_structured",
+               "torch._cslt_*"),
+        reason="2:4 sparsity is a feature of some NVIDIA GPUs, for which MLX has no kernels",
+        instead="use to_sparse_bsr(), or a dense tensor with zeros",
+    ),
+    Missing(
         names=("torch.xpu", "torch.mtia", "torch.Tensor.xpu", "torch.Tensor.ipu",
                "torch.Tensor.mtia", "torch.is_vulkan_available"),
         reason="MLX runs on Metal, CUDA and the CPU only",

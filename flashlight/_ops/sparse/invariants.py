@@ -187,8 +187,9 @@ def check_compressed(
 
 
 def _check_values(format, compressed, plain, rows, columns, nnz, full):
-    starts = host(compressed, "sparse_compressed_tensor()").reshape(-1, rows + 1)
-    others = host(plain, "sparse_compressed_tensor()").reshape(-1, nnz)
+    batches = positions.count(compressed.shape[:-1])
+    starts = host(compressed, "sparse_compressed_tensor()").reshape(batches, rows + 1)
+    others = host(plain, "sparse_compressed_tensor()").reshape(batches, nnz)
     low, high = ("row", "col") if format.by_rows else ("col", "row")
     names = format.compressed_name, format.plain_name
     counts = np.diff(starts, axis=1)

@@ -19,7 +19,7 @@ from .gradients import assemble, coalesced, dense_of, masked, values_like
 from .grid import coordinates, from_slots, rows_of
 from .history import node_class, record, without_history
 from .rows import add_up, spread, take
-from .tensor import COO, CSC, CSR, SparseTensor, as_index, coo, unsupported
+from .tensor import COO, CSC, CSR, SparseTensor, as_index, coo, unsupported, with_values
 
 
 def _check(name, left, right):
@@ -367,12 +367,28 @@ def sampled_addmm(input, mat1, mat2, *, beta=1.0, alpha=1.0, out=None):
             "sampled_addmm: Expected mat1, mat2 and the sparse matrix to have the same dtype, but "
             f"got {mat1.dtype}, {mat2.dtype} and {input.dtype}"
         )
+    left, right = without_history(mat1, mat2)
     if input.ndim == 2 and not input.format.blocks:
-        found = sampled(input, mat1, mat2)
+        found = sampled(input, left, right)
     else:
-        found = values_like(mat1 @ mat2, input)
-    values = values_like(input, input) * beta + found * alpha
-    made = assemble(input, values)
+        found = values_like(left @ right, input)
+    made = with_values(input, input._storage.values * beta + found * alpha)
+
+    def rule(needs, grad, pattern, mat1, mat2):
+        inside = masked(grad, pattern) * alpha
+        batched = pattern.ndim == 3
+        first = second = None
+        if needs[1]:
+            other = _conj(mat2).transpose(-2, -1)
+            first = bmm(inside, other) if batched else mm(inside, other)
+        if needs[2]:
+            # mat1^H @ inside, by the sparse factor from the left
+            turned = inside.transpose(-2, -1)
+            second = bmm(turned, _conj(mat1)) if batched else mm(turned, _conj(mat1))
+            second = second.transpose(-2, -1)
+        return grad * beta, first, second
+
+    record("SparseSampledAddmm", made, (input, mat1, mat2), rule, input, mat1, mat2)
     if out is None:
         return made
     return write_out("sparse_sampled_addmm", out, made)
