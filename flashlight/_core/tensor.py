@@ -177,7 +177,9 @@ class Tensor(TensorMethods, metaclass=TensorMeta):
         storage = self._storage
         host = storage.to_host()
         window = storage.window(self._layout)
-        return host.reshape(window.shape) if window.size == host.size == 1 else window
+        if window.size == host.size == 1 and window.dtype == host.dtype:
+            return host.reshape(window.shape)
+        return window
 
     def _read(self, reader="this"):
         """Return the tensor's values as an MLX array of its shape; lazy."""

@@ -69,6 +69,9 @@ sub.gradients(input=lambda grad: grad,
 @composite
 def rsub(input, other, *, alpha=1):
     """other - alpha * input."""
+    if not isinstance(input, Tensor):
+        raise TypeError("rsub(): argument 'input' (position 1) must be Tensor, not "
+                        f"{type(input).__name__}")
     return sub(other, input, alpha=alpha)
 
 
@@ -228,7 +231,7 @@ def _fmod(input, other):
 
 
 @pointwise(promote=SAME, dtypes=REAL)
-def fmod(input: Operand, other: Operand) -> mx.array:
+def fmod(input: mx.array, other: Operand) -> mx.array:
     """The remainder of the division rounded towards zero, of the dividend's sign."""
     if FROM_MLX[input.dtype].category < 2:
         _check_divisor("fmod", other)
@@ -271,7 +274,7 @@ def positive(input):
 
 
 def _comparison(name, function, dtypes=SUPPORTED):
-    def body(input: Operand, other: Operand) -> mx.array:
+    def body(input: mx.array, other: Operand) -> mx.array:
         return function(input, other)
     body.__name__ = name
     body.__doc__ = f"Compare element by element ({name}); the result is bool."

@@ -16,6 +16,7 @@ from .._core.dtype import (
     bfloat16,
     bool_,
     check_supported,
+    complex32,
     complex64,
     complex128,
     dtype,
@@ -281,6 +282,7 @@ CASTS = {
         ("bool", bool_),
         ("cfloat", complex64),
         ("cdouble", complex128),
+        ("chalf", complex32),
     )
 }
 

@@ -44,7 +44,8 @@ def size_from(name: str, sizes) -> tuple:
     try:
         size = tuple([operator.index(n) for n in sizes])
     except TypeError:
-        position, bad = next((i, n) for i, n in enumerate(sizes) if not hasattr(n, "__index__"))
+        position, bad = next((i, n) for i, n in enumerate(sizes)
+                             if not hasattr(n, "__index__") or isinstance(n, Tensor))
         raise TypeError(
             f"{name}(): argument 'size' (position 1) must be tuple of ints, but found element of "
             f"type {type(bad).__name__} at pos {position}"
@@ -256,6 +257,13 @@ def empty_strided(size, stride, *, dtype=None, layout=None, device=None, require
     return made.requires_grad_() if requires_grad else made
 
 
+def new_empty_strided(self, size, stride, *, dtype=None, layout=None, device=None,
+                      requires_grad=False, pin_memory=False) -> Tensor:
+    """Return an uninitialised tensor of these strides with the dtype and device of this one."""
+    return empty_strided(size, stride, dtype=dtype or self.dtype, device=device or self.device,
+                         requires_grad=requires_grad)
+
+
 def empty_permuted(
     size,
     physical_layout,
@@ -267,6 +275,19 @@ def empty_permuted(
     pin_memory=False,
 ) -> Tensor:
     """Return a dense tensor whose dimensions lie in memory in the order given."""
+    if len(size) != len(physical_layout):
+        raise RuntimeError(
+            "Number of dimensions in size does not match the length of the physical_layout; i.e. "
+            f"len(size) = {len(size)} is not equal to len(physical_layout) = {len(physical_layout)}"
+        )
+    for position, dim in enumerate(physical_layout):
+        if not 0 <= dim < len(size):
+            raise RuntimeError(
+                f"Dimension out of range (expected to be between 0 and {len(size) - 1}, but got "
+                f"{dim} at index {position})."
+            )
+        if dim in physical_layout[:position]:
+            raise RuntimeError("Duplicate dim not allowed")
     stride, step = [0] * len(size), 1
     for dim in reversed(physical_layout):
         stride[dim] = step
@@ -611,6 +632,10 @@ complex_.gradients(real=lambda grad: grad.real, imag=lambda grad: grad.imag)
 
 def polar(abs, angle, *, out=None) -> Tensor:
     """Return the complex tensor with this absolute value and angle."""
+    for position, (name, value) in enumerate((("abs", abs), ("angle", angle)), 1):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"polar(): argument '{name}' (position {position}) must be Tensor, not "
+                            f"{type(value).__name__}")
     result = complex_(abs * angle.cos(), abs * angle.sin())
     return result if out is None else out.resize_(result.shape).copy_(result)
 
@@ -623,5 +648,8 @@ FUNCTIONS = {
         from_dlpack, eye, complex_, polar,
     )
 }
-METHODS = {f.__name__: f for f in (new_zeros, new_ones, new_empty, new_full, new_tensor)}
+METHODS = {
+    f.__name__: f
+    for f in (new_zeros, new_ones, new_empty, new_full, new_tensor, new_empty_strided)
+}
 INPLACE = ()

@@ -154,7 +154,7 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
     joined = cat(parts, dim) if len(parts) > 1 else input
     d = wrap_dim(dim, joined.ndim)
     if n == 0:
-        return joined.clone() if len(parts) == 1 else joined
+        return input.clone()
     for _ in range(min(n, joined.shape[d])):
         count = joined.shape[d]
         if count == 0:

@@ -16,9 +16,19 @@ def _reflected(function):
     return swapped
 
 
+def _commuted(operator):
+    def reflected(self, other):
+        if not isinstance(self, Tensor):
+            raise TypeError(f"'__r{operator.__name__}__' doesn't apply to a "
+                            f"'{type(self).__name__}' object")
+        return operator(self, other)
+    reflected.__name__ = f"__r{operator.__name__}__"
+    return reflected
+
+
 def _divide_by(self, other):
     """other / self, as PyTorch rounds it."""
-    return p.reciprocal(self) * other
+    return self.reciprocal() * other
 
 
 def _bool(self) -> bool:
@@ -84,11 +94,11 @@ OPERATORS = {
     "__ipow__": inplace(p.pow_),
     "__abs__": p.abs_,
     "__add__": a.add.operator,
-    "__radd__": a.add.operator,
+    "__radd__": _commuted(a.add.operator),
     "__sub__": a.sub.operator,
     "__rsub__": a.rsub,
     "__mul__": a.mul.operator,
-    "__rmul__": a.mul.operator,
+    "__rmul__": _commuted(a.mul.operator),
     "__truediv__": a.true_divide.operator,
     "__div__": a.true_divide.operator,
     "__rtruediv__": _divide_by,
@@ -106,11 +116,11 @@ OPERATORS = {
     "__gt__": a.gt.operator,
     "__ge__": a.ge.operator,
     "__and__": a.bitwise_and.operator,
-    "__rand__": a.bitwise_and.operator,
+    "__rand__": _commuted(a.bitwise_and.operator),
     "__or__": a.bitwise_or.operator,
-    "__ror__": a.bitwise_or.operator,
+    "__ror__": _commuted(a.bitwise_or.operator),
     "__xor__": a.bitwise_xor.operator,
-    "__rxor__": a.bitwise_xor.operator,
+    "__rxor__": _commuted(a.bitwise_xor.operator),
     "__invert__": a.bitwise_not,
     "__lshift__": a.bitwise_left_shift.operator,
     "__rlshift__": _reflected(a.bitwise_left_shift),

@@ -552,7 +552,7 @@ def nonzero(input, *, as_tuple=False):
     found = np.nonzero(host if host.ndim else host.reshape(1))
     if as_tuple:
         return tuple([wrap(mx.array(axis.astype(np.int64)), input.device) for axis in found])
-    positions = np.argwhere(host)
+    positions = np.transpose(found)[:, :input.ndim]
     return wrap(
         mx.array(positions.astype(np.int64).reshape(len(positions), input.ndim)), input.device
     )

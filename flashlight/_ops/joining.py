@@ -10,10 +10,11 @@ import mlx.core as mx
 from .._core.dtype import FROM_MLX
 from .._core.errors import wrap_dim, wrap_dims
 from .._core.evaluation import ensure_memory
-from .._core.promotion import promote_types
+from .._core.promotion import can_cast, promote_types
 from .._core.tensor import Tensor
 from .conversion import as_dtype
 from .kinds import composite, primitive
+from .operation import check_no_overlap, write_out
 from .shape import narrow, unsqueeze
 
 
@@ -81,8 +82,6 @@ def cat(tensors, dim=0, *, out=None):
                 )
     joined = _cat([as_dtype(t, kind) for t in kept], dim)
     if out is not None:
-        from .._core.promotion import can_cast
-        from .operation import write_out
         if not can_cast(joined.dtype, out.dtype):
             raise TypeError(
                 "torch.cat(): input types can't be cast to the desired output type "
@@ -93,6 +92,7 @@ def cat(tensors, dim=0, *, out=None):
                 "cat(): functions with out=... arguments don't support automatic "
                 "differentiation, but one of the arguments requires grad."
             )
+        check_no_overlap(out, tensors)
         return write_out(out, joined)
     return joined
 
@@ -157,9 +157,24 @@ _flip.gradients(input=lambda grad, dims: _flip(grad, dims))
 
 
 @composite
-def flip(input, *dims):
+def flip(input, dims):
     """Reverse dimensions; a copy."""
-    return _flip(input, dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims)
+    if not isinstance(dims, (tuple, list)):
+        raise TypeError("flip(): argument 'dims' (position 2) must be tuple of ints, not "
+                        f"{type(dims).__name__}")
+    return _flip(input, dims)
+
+
+def flip_method(self, *args, dims=None):
+    """Reverse dimensions, given together or one by one; a copy."""
+    if dims is None:
+        if not args:
+            raise TypeError('flip() missing 1 required positional arguments: "dims"')
+        dims = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+    return flip(self, dims)
+
+
+flip_method.__name__ = flip_method.__qualname__ = "flip"
 
 
 @composite
@@ -334,7 +349,6 @@ def meshgrid(*tensors, indexing=None):
         view = tensor.reshape([shape[d] if i == d else 1 for i in range(len(shape))])
         grids.append(view.expand(shape))
     if swap:
-        grids = [grid.transpose(0, 1) for grid in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
@@ -362,8 +376,8 @@ def combinations(input, r=2, with_replacement=False):
         return input.new_empty((0,))
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = list(choose(range(input.numel()), r))
-    index = make_tensor(rows).reshape(len(rows), r).long()
-    return input[index] if len(rows) else input.new_empty((0, r))
+    index = make_tensor(rows).long().reshape(-1)
+    return input.index_select(0, index).reshape(len(rows), r)
 
 
 def block_diag(*tensors):
@@ -503,4 +517,5 @@ METHODS = {
     )
 }
 METHODS["repeat"] = repeat
+METHODS["flip"] = flip_method
 INPLACE = ("triu", "tril")

@@ -1,9 +1,8 @@
-"""The decorators that declare operations: primitive, pointwise, view, composite; and `inplace`."""
+"""The decorators that declare operations: primitive, pointwise, view; and `inplace`."""
 
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import Any
 
 import mlx.core as mx
@@ -29,6 +28,7 @@ from .._core.layout import Layout
 from .._core.promotion import can_cast
 from .._core.storage import Storage
 from .._core.tensor import TENSORS, Tensor, make, new, read, snapshot, to_array
+from .composite import composite
 from .interception import intercepted, interceptors, on_change
 from .operation import (
     INT_TO_FLOAT,
@@ -38,7 +38,6 @@ from .operation import (
     Operation,
     OperationNode,
     observers,
-    write_out,
 )  # fmt: skip
 from .overrides import call_overrides, is_override, overriding_in
 
@@ -480,8 +479,12 @@ def inplace(operation, name=None) -> Any:
         return run(*args, **kwargs)
 
     def run(self, *args, **kwargs):
-        if type(self) not in TENSORS and is_override(self):
-            return call_overrides(write, overriding_in((self, *args)), (self, *args), kwargs)
+        if type(self) not in TENSORS:
+            if is_override(self):
+                return call_overrides(write, overriding_in((self, *args)), (self, *args), kwargs)
+            if not isinstance(self, Tensor):
+                raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not "
+                                f"{type(self).__name__}")
         recorded = local.grad_enabled
         history = recorded and _any_history(self, args, kwargs)
         meta = self._meta
@@ -615,63 +618,3 @@ class Overwritten(Node):
 
     def release(self) -> None:
         """Nothing is saved."""
-
-
-# ----- composite -----
-
-_PLAIN = (int, float, bool, str, type(None))
-
-
-def composite(body=None, *, name=None, out=True) -> Any:
-    """Declare an operation written with tensors: overrides see it whole, and it takes `out=`."""
-    if body is None:
-        return functools.partial(composite, name=name, out=out)
-    takes_out = "out" in inspect.signature(body).parameters
-
-    def proceed(args, kwargs):
-        for value in args:
-            kind = type(value)
-            if kind not in TENSORS and kind not in _PLAIN:
-                overriding = overriding_in((*args, *kwargs.values()))
-                if overriding:
-                    return call_overrides(call, overriding, args, kwargs)
-                break
-        if kwargs:
-            overriding = overriding_in(kwargs.values())
-            if overriding:
-                return call_overrides(call, overriding, args, kwargs)
-            if not takes_out and kwargs.get("out") is not None:
-                target = kwargs.pop("out")
-                if not out:
-                    raise TypeError(f"{call.__name__}() got an unexpected keyword argument 'out'")
-                return _composite_out(call.__name__, body(*args, **kwargs), target)
-            if not takes_out:
-                kwargs.pop("out", None)
-        return body(*args, **kwargs)
-
-    @functools.wraps(body)
-    def call(*args, **kwargs):
-        if interceptors:
-            return intercepted(call, proceed, args, kwargs)
-        return proceed(args, kwargs)
-    call.__signature__ = inspect.signature(body)
-    call.is_watched = True
-    if name:
-        call.__name__ = call.__qualname__ = name
-    return call
-
-
-def _composite_out(name, result, out):
-    pairs = zip(out, result) if isinstance(result, tuple) else [(out, result)]
-    for target, value in pairs:
-        if not isinstance(target, Tensor):
-            raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(target).__name__}")
-        if local.grad_enabled and (value._node is not None or target._node is not None):
-            raise RuntimeError(
-                f"{name}(): functions with out=... arguments don't support automatic "
-                "differentiation, but one of the arguments requires grad."
-            )
-        write_out(target, value)
-    return out
-
-

@@ -6,12 +6,13 @@ import math
 
 import mlx.core as mx
 
+from .._autograd.history import check_inplace
 from .._core.device import NATIVE
 from .._core.dtype import FROM_MLX, SCALAR_TYPE_NAME, bfloat16, float16, float32
 from .._core.errors import broadcast_shapes
 from .._core.tensor import Tensor
 from .complex_parts import conj
-from .kinds import composite, primitive
+from .kinds import adopt_result, composite, inplace, primitive
 from .shape import permute, reshape, transpose
 
 
@@ -174,15 +175,16 @@ def _matmul_right(grad, input, other_shape):
     if len(other_shape) == 1:
         if input.ndim == 1:
             return grad * conj(input)
-        flat = reshape(input, (-1, input.shape[-1]))
+        flat = reshape(input, (math.prod(input.shape[:-1]), input.shape[-1]))
         return matmul(conj(transpose(flat, 0, 1)), reshape(grad, (-1,)))
     if input.ndim == 1:
         return conj(input).unsqueeze(-1) * grad.unsqueeze(-2)
     if (
         len(other_shape) == 2 and input.ndim > 2
     ):  # one product instead of a batch that is then summed
-        flat = reshape(input, (-1, input.shape[-1]))
-        return matmul(conj(transpose(flat, 0, 1)), reshape(grad, (-1, grad.shape[-1])))
+        rows = math.prod(input.shape[:-1])  # -1 would be ambiguous for empty factors
+        flat = reshape(input, (rows, input.shape[-1]))
+        return matmul(conj(transpose(flat, 0, 1)), reshape(grad, (rows, grad.shape[-1])))
     return matmul(conj(transpose(input, -2, -1)), grad)
 
 
@@ -281,8 +283,12 @@ def _adder(name, multiply, names, text):
     source_args = (first, second)
 
     def add_product(input, *args, beta=1, alpha=1, **kwargs):
-        left = args[0] if args else kwargs[source_args[0]]
-        right = args[1] if len(args) > 1 else kwargs[source_args[1]]
+        given = {**dict(zip(source_args, args)), **kwargs}
+        missing = [f'"{each}"' for each in source_args if each not in given]
+        if missing or len(given) > 2 or len(args) > 2:
+            raise TypeError(f"{name}() takes input, {first} and {second}, beta and alpha"
+                            + (f"; missing: {', '.join(missing)}" if missing else ""))
+        left, right = given[first], given[second]
         _check_factors(name, input, beta, alpha)
         if input.dtype is not left.dtype and left.dtype is right.dtype:
             raise RuntimeError(
@@ -310,6 +316,21 @@ baddbmm = _adder(
 )
 addbmm = _adder("addbmm", lambda a, b: bmm(a, b).sum(0), ("batch1", "batch2"),
                 "beta * input + alpha * the sum of the products of a batch.")
+
+
+_addbmm_ = inplace(addbmm)
+
+
+def addbmm_(self, batch1, batch2, *, beta=1, alpha=1):
+    """addbmm in place. As in PyTorch, a smaller tensor grows to the size of the result."""
+    size = (batch1.shape[-2], batch2.shape[-1])
+    if tuple(self.shape) == size or batch1.ndim != 3 or batch2.ndim != 3:
+        return _addbmm_(self, batch1, batch2, beta=beta, alpha=alpha)
+    check_inplace(self)
+    made = addbmm(self, batch1, batch2, beta=beta, alpha=alpha)
+    self._storage, self._layout = made._storage, made._layout
+    adopt_result(self, made)
+    return self
 
 
 @composite
@@ -468,4 +489,5 @@ METHODS = {
     if name not in ("chain_matmul", "tensordot", "bilinear")
 }
 METHODS |= {"__matmul__": __matmul__, "__rmatmul__": __rmatmul__}
-INPLACE = ("addmm", "addmv", "addr", "baddbmm", "addbmm")
+METHODS["addbmm_"] = addbmm_
+INPLACE = ("addmm", "addmv", "addr", "baddbmm")

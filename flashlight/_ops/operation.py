@@ -611,6 +611,22 @@ def check_apart(out, results, inputs) -> None:
             )
 
 
+def check_no_overlap(out: Tensor, inputs) -> None:
+    """Raise RuntimeError if `out=` shares elements with an input."""
+    target = out._layout
+    for tensor in inputs:
+        source = tensor._layout
+        if tensor._storage is not out._storage:
+            continue
+        overlap = source.offset < target.extent() and target.offset < source.extent()
+        if tensor is out or overlap and source.numel and target.numel:
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to "
+                "tensor refer to a single memory location. Please clone() the tensor before "
+                "performing the operation."
+            )
+
+
 def write_out(out: Tensor, result: Tensor) -> Tensor:
     """Write `result` into `out=`, resizing and casting as PyTorch does."""
     target = out._layout
@@ -632,6 +648,11 @@ def write_out(out: Tensor, result: Tensor) -> Tensor:
                 stacklevel=5,
             )
         out.resize_(result.shape)
+    elif target.overlaps():
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation."
+        )
     array = read(result)
     if result._layout.dtype is not target.dtype:
         array = array.astype(target.dtype.mlx)

@@ -6,7 +6,7 @@ import math
 
 import mlx.core as mx
 
-from .._core.dtype import FROM_MLX, INTEGRAL, SUPPORTED, bfloat16, bool_, float16, get_default_dtype
+from .._core.dtype import FROM_MLX, INTEGRAL, SUPPORTED, bool_, float16, get_default_dtype
 from .._core.tensor import Tensor
 from .._kernels import elementary as kernels
 from .arithmetic import (
@@ -397,12 +397,11 @@ def signbit(input: mx.array) -> mx.array:
 
 @pointwise(
     promote=INT_TO_FLOAT,
-    dtypes=tuple(d for d in REAL if d not in (float16, bfloat16)),
-    differentiable=False,
+    dtypes=REAL,
 )
 def nextafter(input: mx.array, other: mx.array) -> mx.array:
     """The next number from input towards other."""
-    bits = mx.int64 if input.dtype == mx.float64 else mx.int32
+    bits = {2: mx.int16, 4: mx.int32, 8: mx.int64}[input.dtype.size]
     raw = mx.view(input, bits)
     up = (other > input) == (input > 0)
     moved = mx.view(mx.where(up, raw + 1, raw - 1), input.dtype)
@@ -412,6 +411,9 @@ def nextafter(input: mx.array, other: mx.array) -> mx.array:
     return mx.where(
         mx.isnan(input) | mx.isnan(other), mx.full(input.shape, math.nan, input.dtype), moved
     )
+
+
+nextafter.gradients(input=lambda grad: grad, other=lambda grad: grad * 0)
 
 
 @composite

@@ -43,6 +43,8 @@ def arange(*args, out=None, dtype=None, layout=None, device=None, pin_memory=Fal
         else max(0, -((start - end) // step))
     )
     check_supported(dtype)
+    if dtype.category < 2 and int(step) == 0:
+        raise ValueError("step must be nonzero")
     where = resolve(device)
     ensure_memory(_bytes_of((count,), dtype))
     if where is META:

@@ -448,7 +448,10 @@ def _index_fill(input: mx.array, dim, index: mx.array, value: mx.array) -> mx.ar
 
 _index_fill.gradients(
     input=lambda grad, dim, index: _index_fill(grad, dim, index, grad.new_zeros(())),
-    value=lambda grad, dim, index: index_select(grad, dim, index).sum(),
+    # Each place counts once, however often the index names it.
+    value=lambda grad, dim, index: (
+        grad * _index_fill(grad.new_zeros(grad.shape), dim, index, grad.new_ones(()))
+    ).sum(),
 )
 
 

@@ -51,6 +51,14 @@ def as_strided_scatter(
 
 
 as_strided_scatter.gradients(
+    input=lambda grad, size, stride, storage_offset: as_strided_scatter(
+        grad, grad.new_zeros(size), size, stride, storage_offset),
+    src=lambda grad, size, stride, storage_offset: grad.contiguous().as_strided(
+        size, stride, storage_offset),
+)
+
+
+as_strided_scatter.gradients(
     input=lambda grad, src_shape, size, stride, storage_offset: as_strided_scatter(
         grad, grad.new_zeros(src_shape), size, stride, storage_offset
     ),
