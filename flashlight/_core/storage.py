@@ -20,6 +20,8 @@ from .layout import Layout, contiguous, overriding
 from .reading import recipe
 
 _addresses = itertools.count(1)
+#: What notes the arrays that writes replace, while a function is traced: the compiler's.
+journal: list = [None]
 
 
 class Storage:
@@ -53,6 +55,8 @@ class Storage:
         """Replace the elements of `layout` by `values` (of its shape and dtype) and count a
         version.
         """
+        if journal[0] is not None:
+            journal[0].note(self)
         self.version += 1
         own = self.layout
         if own is layout:

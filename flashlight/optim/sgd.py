@@ -101,7 +101,7 @@ class SGD(Optimizer):
                 dampening=group["dampening"],
                 nesterov=group["nesterov"],
                 maximize=group["maximize"],
-                has_sparse_grad=any(grad.is_sparse for grad in grads),
+                has_sparse_grad=any(grad.layout is not torch.strided for grad in grads),
                 foreach=group["foreach"],
                 fused=group["fused"],
                 grad_scale=getattr(self, "grad_scale", None),
