@@ -229,11 +229,11 @@ def is_constant_class(cls: type) -> bool:
 
 def is_namedtuple_class(cls: Any) -> bool:
     """Tell whether `cls` is a class of named tuples."""
+    if not isinstance(cls, type) or not issubclass(cls, tuple):
+        return False
     fields = getattr(cls, "_fields", None)
     return (
-        isinstance(cls, type)
-        and issubclass(cls, tuple)
-        and isinstance(fields, tuple)
+        isinstance(fields, tuple)
         and all(type(field) is str for field in fields)
         and callable(getattr(cls, "_make", None))
         and callable(getattr(cls, "_asdict", None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -85,10 +86,14 @@ class Compare:
                 median = common.trim_sigfig(median, result.significant_figures)
             return median
 
-        digits = max(self._digits(value(result), result) for result in results)
+        digits = {
+            column: min(self._digits(value(r), r) for r in results if r.description == column)
+            for column in columns
+        }
         titles = ["" if column is None else column for column in columns]
         texts = {
-            key: f"{value(result):.{digits}f}{self._mark(result)}" for key, result in cells.items()
+            key: f"{value(result):.{digits[key[1]]}f}{self._mark(result)}"
+            for key, result in cells.items()
         }
         name_width = max(len(row[2]) for row in rows) + 6
         widths = [
@@ -99,7 +104,7 @@ class Compare:
             f"  |  {title.center(width)}" for title, width in zip(titles, widths, strict=True)
         )
         label = results[0].label or "[Unknown]"
-        lines = [f"[{label.center(max(len(heading) - 2, 0), '-')}]", heading]
+        lines = [f"[{f' {label} '.center(max(len(heading) - 2, 0), '-')}]", heading]
         threads = None
         for row in rows:
             if row[0] != threads:
@@ -120,7 +125,7 @@ class Compare:
     def _digits(self, value: float, result: common.Measurement) -> int:
         if not self._trim_significant_figures:
             return 1
-        whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+        whole = math.ceil(math.log10(value)) if value > 0 else 0
         return max(0, result.significant_figures - whole)
 
     def _mark(self, result: common.Measurement) -> str:
