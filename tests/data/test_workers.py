@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
@@ -194,13 +195,18 @@ def test_workers_end_with_their_iterator():
 def test_results_out_of_order():
     class Uneven(Numbers):
         def __getitem__(self, index):
-            time.sleep(0.3 if index == 0 else 0)
+            if index == 0:
+                others.wait(30)
+            elif index > 3:
+                others.set()
             return index
 
+    others = multiprocessing.get_context("fork").Event()
     loader = data.DataLoader(Uneven(6), num_workers=2, batch_size=None, in_order=False)
     found = list(loader)
     assert sorted(found) == list(range(6))
     assert found[0] != 0
+    others.set()
     assert list(data.DataLoader(Uneven(6), num_workers=2, batch_size=None)) == list(range(6))
 
 
