@@ -14,6 +14,7 @@ from typing import Any
 import flashlight as torch
 from flashlight._core import host_memory
 from flashlight._core.device import CPU
+from flashlight._ops.sparse.construction import verify
 from flashlight._untyped_storage import facade
 
 from . import locations, settings
@@ -92,16 +93,26 @@ def load(
     if version != PROTOCOL_VERSION:
         raise CorruptCheckpoint(f"Invalid protocol version: {version!r:.50}")
     machine = make().load()
-    before = settings.local.map_location
-    settings.local.map_location = map_location
+    before = settings.local.map_location, settings.local.unverified
+    settings.local.map_location, settings.local.unverified = map_location, []
     try:
         result = make().load()
+        sparse = settings.local.unverified
     finally:
-        settings.local.map_location = before
+        settings.local.map_location, settings.local.unverified = before
     keys = make().load()
     little = not isinstance(machine, dict) or machine.get("little_endian", True)
     storages.fill(keys, "little" if little else "big")
+    for tensor in sparse:
+        _verify(tensor)
     return result
+
+
+def _verify(tensor: Any) -> None:
+    try:
+        verify(tensor)
+    except RuntimeError as error:
+        raise CorruptCheckpoint(f"a sparse tensor in the checkpoint is damaged: {error}") from None
 
 
 def _is_tar(stream: Any) -> bool:

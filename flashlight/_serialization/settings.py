@@ -38,6 +38,8 @@ class save:
 
 class _Local(threading.local):
     map_location: Any = None
+    #: Sparse tensors whose indices are still to be read and checked; None if they can be at once.
+    unverified: list | None = None
     skip_data: bool = False
 
 

@@ -15,7 +15,7 @@ from .dispatch import implements
 from .gradients import assemble, coalesced, dense_of, same_pattern, values_like, values_of
 from .grid import coordinates, densify, grid_size, rows_of, slots
 from .history import record, without_history
-from .rows import take
+from .rows import conjugate, take
 from .tensor import COO, SparseTensor, as_index, coo, unsupported, with_values
 
 
@@ -161,21 +161,15 @@ def _product(sparse, factor, swapped):
     return record("Mul", made, inputs, ordered, sparse, factor)
 
 
-def _conj(value):
-    return value.conj() if isinstance(value, Tensor) and value.is_complex() else (
-        value.conjugate() if isinstance(value, complex) else value
-    )
-
-
 def _scalar_product_rule(needs, grad, sparse, factor):
-    left = grad * _conj(factor) if needs[0] else None
-    right = (grad * _conj(sparse)).sum() if needs[1] else None
+    left = grad * conjugate(factor) if needs[0] else None
+    right = (grad * conjugate(sparse)).sum() if needs[1] else None
     return left, right
 
 
 def _product_rule(needs, grad, sparse, factor):
-    left = grad * _conj(factor) if needs[0] else None
-    right = grad * _conj(sparse) if needs[1] else None
+    left = grad * conjugate(factor) if needs[0] else None
+    right = grad * conjugate(sparse) if needs[1] else None
     return left, right
 
 
@@ -290,10 +284,10 @@ def _quotient(input, other, rounding_mode):
     made = with_values(input.detach(), input._storage.values / without_history(other))
 
     def rule(needs, grad, input, other):
-        left = grad / _conj(other) if needs[0] else None
+        left = grad / conjugate(other) if needs[0] else None
         right = None
         if needs[1]:
-            right = -(grad * _conj(input / (other * other))).sum()
+            right = -(grad * conjugate(input / (other * other))).sum()
         return left, right
 
     return record("Div", made, (input, other), rule, input, other)

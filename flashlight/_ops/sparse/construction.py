@@ -16,7 +16,14 @@ from ..conversion import LAYOUTS
 from ..creation import as_tensor, filled
 from .gradients import values_like
 from .history import record
-from .invariants import check_compressed, check_coo, check_range, check_sparse_tensor_invariants
+from .invariants import (
+    check_compressed,
+    check_compressed_shapes,
+    check_coo,
+    check_coo_shapes,
+    check_range,
+    check_sparse_tensor_invariants,
+)
 from .tensor import (
     BSC,
     BSR,
@@ -73,6 +80,42 @@ def sparse_coo_tensor(
         lambda needs, grad, made: values_like(grad, made), made,
     )  # fmt: skip
     return made.requires_grad_() if requires_grad else made
+
+
+def rebuild(layout, indices: tuple, values: Tensor, size, coalesced: bool = False) -> SparseTensor:
+    """Return a tensor of parts from a file. Raises RuntimeError if their shapes do not fit together.
+
+    What is in them may still have to be read from the file; then `verify` must follow.
+    """
+    format = FORMATS.get(getattr(layout, "name", None) or "")
+    if format is None or len(indices) != (1 if format is COO else 2):
+        raise RuntimeError(f"there are no such tensors of layout {layout}")
+    check_dense(*indices, values)
+    size = tuple(size)
+    if format is COO:
+        check_coo_shapes(indices[0], values, size)
+        if indices[0].dtype is not int64:
+            raise RuntimeError("the indices of a COO tensor must be int64")
+    else:
+        check_compressed_shapes(format, *indices, values, size)
+    return build(format, indices, values, size, coalesced)
+
+
+def verify(tensor: SparseTensor) -> None:
+    """Raise RuntimeError if indices reach beyond the size; keep them from being written to."""
+    parts = tensor._storage
+    if tensor.format is COO:
+        check_coo(parts.indices[0], parts.values, tuple(tensor.shape))
+    else:
+        check_compressed(tensor.format, *parts.indices, parts.values, tuple(tensor.shape))
+    parts.indices = tuple(part._private() for part in parts.indices)
+
+
+def check_dense(*parts) -> None:
+    """Raise TypeError unless all are plain tensors."""
+    for part in parts:
+        if not isinstance(part, Tensor) or isinstance(part, SparseTensor):
+            raise TypeError(f"a sparse tensor is made of dense ones, not {type(part).__name__}")
 
 
 def empty(format: Format, size, dtype: dtype_class, where, dense: int = 0, block=None):

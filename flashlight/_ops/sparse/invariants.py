@@ -76,6 +76,19 @@ def is_readable(*tensors: Tensor) -> bool:
 
 def check_coo(indices: Tensor, values: Tensor, size, coalesced=False, full=False) -> None:
     """Raise RuntimeError unless the parts make a COO tensor of `size`."""
+    check_coo_shapes(indices, values, size)
+    if not indices.shape[1] or not is_readable(indices):
+        return
+    found = host(indices, "sparse_coo_tensor()")
+    check_range(found, size)
+    if full and coalesced and not positions.is_increasing(positions.keys(found, size)):
+        raise RuntimeError(
+            "cannot set is_coalesced to true if indices correspond to uncoalesced COO tensor"
+        )
+
+
+def check_coo_shapes(indices: Tensor, values: Tensor, size) -> None:
+    """Raise RuntimeError unless the parts have the shapes of those of a COO tensor of `size`."""
     if indices.ndim != 2:
         raise RuntimeError(f"indices must be sparse_dim x nnz, but got: {list(indices.shape)}")
     count = values.shape[0] if values.ndim else 1
@@ -94,14 +107,6 @@ def check_coo(indices: Tensor, values: Tensor, size, coalesced=False, full=False
     if list(values.shape) != expected:
         raise RuntimeError(
             f"values has incorrect size, expected {expected}, got {list(values.shape)}"
-        )
-    if not count or not is_readable(indices):
-        return
-    found = host(indices, "sparse_coo_tensor()")
-    check_range(found, size)
-    if full and coalesced and not positions.is_increasing(positions.keys(found, size)):
-        raise RuntimeError(
-            "cannot set is_coalesced to true if indices correspond to uncoalesced COO tensor"
         )
 
 
@@ -122,6 +127,18 @@ def check_compressed(
     format: Format, compressed: Tensor, plain: Tensor, values: Tensor, size, full=False
 ) -> None:
     """Raise RuntimeError unless the parts make a compressed tensor of `size`."""
+    lines = check_compressed_shapes(format, compressed, plain, values, size)
+    if is_readable(compressed, plain):
+        _check_values(format, compressed, plain, *lines, full)
+
+
+def check_compressed_shapes(
+    format: Format, compressed: Tensor, plain: Tensor, values: Tensor, size
+) -> tuple[int, int, int]:
+    """Raise RuntimeError unless the parts have the shapes of those of a compressed tensor.
+
+    Returns how many lines are compressed, how long they are, and how much is kept of each batch.
+    """
     compressed_name, plain_name = format.compressed_name, format.plain_name
     batch, block = compressed.ndim - 1, 2 if format.blocks else 0
     if compressed.ndim < 1:
@@ -182,8 +199,7 @@ def check_compressed(
             f"{compressed_name} and {plain_name} must have the same dtype, bot got {kinds[0]} and "
             f"{kinds[1]}, respectively"
         )
-    if is_readable(compressed, plain):
-        _check_values(format, compressed, plain, rows, columns, nnz, full)
+    return rows, columns, nnz
 
 
 def _check_values(format, compressed, plain, rows, columns, nnz, full):

@@ -13,12 +13,11 @@ from ..._core.dtype import SCALAR_TYPE_NAME
 from ..._core.tensor import Tensor
 from ..kinds import composite
 from . import positions
-from .arithmetic import _conj
 from .dispatch import implements, write_out
 from .gradients import assemble, coalesced, dense_of, masked, values_like
 from .grid import coordinates, from_slots, rows_of
 from .history import node_class, record, without_history
-from .rows import add_up, spread, take
+from .rows import add_up, conjugate, dots, spread, take, weighted_sums
 from .tensor import COO, CSC, CSR, SparseTensor, as_index, coo, unsupported, with_values
 
 
@@ -61,7 +60,7 @@ def _pairs(matrix):
 def _sparse_dense(sparse, dense):
     """Return sparse (m, k) @ dense (k, n), dense and without history."""
     row, column, values = _pairs(sparse)
-    return add_up(take(dense, column) * spread(values, dense), row, sparse.shape[0])
+    return weighted_sums(dense, values, column, row, sparse.shape[0])
 
 
 def _product(left, right):
@@ -103,7 +102,7 @@ def _sparse_sparse(left, right):
 def sampled(pattern: SparseTensor, left: Tensor, right: Tensor) -> Tensor:
     """Return the elements of left (m, k) @ right (k, n) that `pattern` keeps; never all of them."""
     row, column, _ = _pairs(pattern)
-    return (take(left, row) * take(right.t(), column)).sum(1)
+    return dots(left, right.t(), row, column)
 
 
 def _at_pattern(pattern, left, right):
@@ -137,7 +136,7 @@ def _gradient_for(factor, edge, left, right, keeps_pattern):
 
 
 def _adjoint(matrix):
-    return _conj(matrix).t()
+    return conjugate(matrix).t()
 
 
 def _rule(keeps_pattern):
@@ -244,11 +243,11 @@ def bmm(input, mat2):
         first = second = None
         if needs[0] and _only_values_matter(edge):
             pattern = coalesced(left) if left.format is COO else left
-            first = assemble(pattern, _batched_samples(pattern, grad, _conj(right)))
+            first = assemble(pattern, _batched_samples(pattern, grad, conjugate(right)))
         elif needs[0]:
-            first = grad @ _conj(right).transpose(1, 2)
+            first = grad @ conjugate(right).transpose(1, 2)
         if needs[1]:
-            second = bmm(_conj(left).transpose(1, 2), grad)
+            second = bmm(conjugate(left).transpose(1, 2), grad)
         return first, second
 
     return record("Bmm", made, (input, mat2), rule, input, mat2, edge_of(input))
@@ -260,17 +259,17 @@ def _batched(left, right):
         raise RuntimeError("bmm_sparse: Tensor 'input' must have 3 sparse dimensions")
     batch, row, column = coordinates(left)
     (count, height, width), n = left.shape, right.shape[2]
-    values = rows_of(left)
-    gathered = take(right.reshape((count * width, n)), batch * width + column)
-    total = add_up(gathered * spread(values, gathered), batch * height + row, count * height)
+    rows = right.reshape((count * width, n))
+    places = batch * width + column, batch * height + row
+    total = weighted_sums(rows, rows_of(left), *places, count * height)
     return total.reshape((count, height, n))
 
 
 def _batched_samples(pattern, grad, right):
     batch, row, column = coordinates(pattern)
     (count, height, width), n = pattern.shape, right.shape[2]
-    left = take(grad.reshape((count * height, n)), batch * height + row)
-    found = (left * take(right.reshape((count * width, n)), batch * width + column)).sum(1)
+    pair = grad.reshape((count * height, n)), right.reshape((count * width, n))
+    found = dots(*pair, batch * height + row, batch * width + column)
     return found.reshape(pattern._storage.values.shape)
 
 
@@ -337,15 +336,14 @@ def _reduced(matrix, dense, reduce):
     row, column = coordinates(matrix)
     counts = np.bincount(row, minlength=matrix.shape[0])
     values = values_like(matrix, matrix)
-    terms = take(dense, column) * spread(values, dense)
-    where = as_index(row, terms)
     if reduce in ("sum", "mean"):
-        total = add_up(terms, where, matrix.shape[0])
+        total = weighted_sums(dense, values, column, row, matrix.shape[0])
         if reduce == "sum":
             return total
         return total / as_index(np.maximum(counts, 1), total).to(total.dtype).unsqueeze(1)
+    terms = take(dense, column) * spread(values, dense)
     start = terms.new_zeros((matrix.shape[0], dense.shape[1]))
-    spots = where.unsqueeze(1).expand(terms.shape)
+    spots = as_index(row, terms).unsqueeze(1).expand(terms.shape)
     return start.scatter_reduce(0, spots, terms, reduce, include_self=False)
 
 
@@ -379,12 +377,12 @@ def sampled_addmm(input, mat1, mat2, *, beta=1.0, alpha=1.0, out=None):
         batched = pattern.ndim == 3
         first = second = None
         if needs[1]:
-            other = _conj(mat2).transpose(-2, -1)
+            other = conjugate(mat2).transpose(-2, -1)
             first = bmm(inside, other) if batched else mm(inside, other)
         if needs[2]:
             # mat1^H @ inside, by the sparse factor from the left
             turned = inside.transpose(-2, -1)
-            second = bmm(turned, _conj(mat1)) if batched else mm(turned, _conj(mat1))
+            second = bmm(turned, conjugate(mat1)) if batched else mm(turned, conjugate(mat1))
             second = second.transpose(-2, -1)
         return grad * beta, first, second
 
@@ -403,8 +401,8 @@ def hspmm(mat1, mat2):
     left, dense = without_history(mat1, mat2)
     rows, columns = coordinates(left)
     unique, place = positions.distinct(rows)
-    terms = take(dense, columns) * spread(left._storage.values, dense)
-    return coo(unique[None], add_up(terms, place, len(unique)), (mat1.shape[0], mat2.shape[1]))
+    found = weighted_sums(dense, left._storage.values, columns, place, len(unique))
+    return coo(unique[None], found, (mat1.shape[0], mat2.shape[1]))
 
 
 @composite
