@@ -94,7 +94,8 @@ from .serialization import load, save
 
 from . import accelerator, backends, cpu, cuda, mps, profiler
 from . import fft, linalg, nn, special
-from . import func
+from . import compiler, func
+from .compiler import compile
 from .func import vmap
 from . import amp, distributions, masked, optim, signal, sparse, utils
 from .amp.autocast_mode import (
@@ -106,11 +107,19 @@ from .amp.autocast_mode import (
 )  # fmt: skip
 from .accelerator.streams import Event, Stream
 from .cuda import OutOfMemoryError
-from . import hub, multiprocessing, overrides, testing
+from . import functional, hub, multiprocessing, overrides, testing, types
 from .utils import checkpoint as _checkpoint
 from .utils import data as _data
 
+from ._checks import (
+    _assert, _assert_async, _check, _check_index, _check_is_size, _check_not_implemented,
+    _check_tensor_all, _check_tensor_all_with, _check_type, _check_value, _check_with,
+)  # fmt: skip
 from ._settings import *  # noqa: F403
+from ._symbolic import (
+    SymBool, SymFloat, SymInt, sym_float, sym_int, sym_ite, sym_max, sym_min, sym_not, sym_sqrt,
+    sym_sum,
+)  # fmt: skip
 from .amp import GradScaler
 from .nn.functional import (
     binary_cross_entropy_with_logits,

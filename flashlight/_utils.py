@@ -19,6 +19,7 @@ from ._core.dtype import unsupported_reason
 from ._core.layout import Layout
 from ._core.layout import layout as layout_of
 from ._core.tensor import make
+from ._ops.sparse.construction import rebuild, verify
 from ._serialization import settings
 from ._serialization.errors import CorruptCheckpoint
 
@@ -164,19 +165,14 @@ def _restore_device(device: Any) -> Any:
 
 
 def _rebuild_sparse_tensor(layout: Any, data: tuple) -> torch.Tensor:
-    """A sparse tensor. Raises UnpicklingError where flashlight lacks the layout."""
-    if str(layout) == "torch.sparse_coo":
-        build = getattr(torch, "sparse_coo_tensor", None)
-        if build is not None:
-            indices, values, size, *coalesced = data
-            made = build(indices, values, size)
-            return made._coalesced_(bool(coalesced[0])) if coalesced and coalesced[0] else made
-    else:
-        build = getattr(torch, "sparse_compressed_tensor", None)
-        if build is not None:
-            compressed, plain, values, size = data
-            return build(compressed, plain, values, size, layout=layout)
-    raise CorruptCheckpoint(f"there are no tensors of layout {layout}; save to_dense() instead")
+    """A sparse tensor. Raises RuntimeError for parts that do not fit together."""
+    count = 1 if str(layout) == "torch.sparse_coo" else 2
+    made = rebuild(layout, tuple(data[:count]), *data[count:])
+    if settings.local.unverified is not None:
+        settings.local.unverified.append(made)
+    elif not settings.local.skip_data:
+        verify(made)
+    return made
 
 
 def _rebuild_qtensor(*arguments: Any) -> torch.Tensor:

@@ -267,7 +267,7 @@ def accumulate(leaf: AccumulateGrad, grad: Tensor, create_graph: bool) -> None:
         if create_graph:
             meta.grad = grad if grad._node is not None else grad.clone()
         else:
-            meta.grad = own_copy(grad)
+            meta.grad = own_copy(grad) if leaf.layout.contiguous else _laid_out(grad, leaf)
     elif create_graph:
         meta.grad = _added(existing, grad)
     elif existing._layout is grad._layout and existing._storage.layout is existing._layout:
@@ -282,6 +282,18 @@ def accumulate(leaf: AccumulateGrad, grad: Tensor, create_graph: bool) -> None:
     if meta.accumulated_hooks:
         for hook in list(meta.accumulated_hooks.values()):
             hook(leaf.variable)
+
+
+#: Whether a new gradient gets the strides of its leaf: `enforce_grad_layout_policy`.
+keeps_strides = [True]
+
+
+def _laid_out(grad: Tensor, leaf: AccumulateGrad) -> Tensor:
+    """Return a copy of `grad` with the strides of a leaf whose memory has no gaps."""
+    if not (keeps_strides[0] and leaf.layout.is_dense()) or grad.is_sparse:
+        return own_copy(grad)
+    made = leaf.variable.detach().clone()
+    return made.copy_(grad)
 
 
 def own_copy(grad: Tensor) -> Tensor:

@@ -85,9 +85,11 @@ class _Mode:
 class _GradMode(_Mode):
     _enabled = False
 
-    def __new__(cls, function=None, *args) -> Any:
+    def __new__(cls, orig_func=None, *args) -> Any:
         made = object.__new__(cls)
-        return made if function is None or cls is set_grad_enabled else cls.__call__(made, function)
+        if orig_func is None or cls is set_grad_enabled:
+            return made
+        return cls.__call__(made, orig_func)
 
     def __enter__(self):
         self._previous = local.grad_enabled

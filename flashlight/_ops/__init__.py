@@ -16,11 +16,12 @@ from .kinds import inplace
 FAMILIES = (
     "creation", "ranges", "conversion", "arithmetic", "shape", "splitting", "complex_parts",
     "indexing", "legacy", "masking", "pointwise", "closeness", "reduction", "sorting", "cumulative",
-    "joining", "scatter", "view_writes", "matmul", "linalg", "fft", "special", "random", "dropout", "activation",
-    "convolution", "pooling", "adaptive_pooling", "normalization", "batch_normalization",
+    "joining", "scatter", "view_writes", "matmul", "linalg", "fft", "special", "random", "dropout",
+    "activation", "convolution", "pooling", "adaptive_pooling", "normalization", "batch_normalization",
     "attention", "loss", "embedding", "vision", "recurrent", "windows", "segment", "padding",
     "rearrangement", "distance", "ctc", "einsum", "statistics", "histograms", "integer",
-    "spectral_transforms", "copies", "inplace_functions", "sparse", "foreach",
+    "spectral_transforms", "copies", "questions", "element_functions", "removed", "inplace_functions",
+    "sparse", "foreach",
 )  # fmt: skip
 FUNCTIONS: dict = {}
 

@@ -96,6 +96,13 @@ def _shorten(weight, indices, max_norm, norm_type):
         data.index_copy_(0, chosen, rows * scale.to(rows.dtype))
 
 
+@composite(out=False)
+def embedding_renorm_(input, indices, max_norm, norm_type):
+    """Scale the rows that `indices` name down to norm `max_norm`, in place."""
+    _shorten(input, indices, max_norm, norm_type)
+    return input
+
+
 @composite
 def embedding_bag(
     input,
@@ -267,6 +274,6 @@ def _torch_embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, 
     )
 
 
-FUNCTIONS = {"embedding": _torch_embedding}
+FUNCTIONS = {"embedding": _torch_embedding, "embedding_renorm_": embedding_renorm_}
 METHODS = {}
 INPLACE = ()

@@ -339,11 +339,11 @@ _index_put.gradients(
 )
 
 
-def getitem(self, index):
-    """Return `self[index]`: a view for ints, slices, None and Ellipsis, else a copy."""
+def getitem(self, key):
+    """Return `self[key]`: a view for ints, slices, None and Ellipsis, else a copy."""
     if interceptors:
-        return intercepted(getitem, _getitem_whole, (self, index), {})
-    return _getitem(self, index)
+        return intercepted(getitem, _getitem_whole, (self, key), {})
+    return _getitem(self, key)
 
 
 def _getitem_whole(args, kwargs):
@@ -427,12 +427,12 @@ def _as_value(self, value):
     raise TypeError(f"can't assign a {type(value).__name__} to a torch.{self.dtype.name} tensor")
 
 
-def setitem(self, index, value) -> None:
-    """Write `value`, broadcast, into `self[index]`, with its history."""
+def setitem(self, key, value) -> None:
+    """Write `value`, broadcast, into `self[key]`, with its history."""
     if interceptors:
-        intercepted(setitem, _setitem_whole, (self, index, value), {})
+        intercepted(setitem, _setitem_whole, (self, key, value), {})
     else:
-        _setitem(self, index, value)
+        _setitem(self, key, value)
 
 
 def _setitem_whole(args, kwargs):
@@ -564,6 +564,30 @@ def argwhere(input):
     return nonzero(input)
 
 
+@composite(out=False)
+def unravel_index(indices, shape):
+    """The coordinates of positions in a flattened tensor of `shape`, one tensor a dimension.
+
+    Raises TypeError for positions that are no integers, ValueError for negative sizes.
+    """
+    if indices.dtype.category != 1:
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    if isinstance(shape, int):
+        shape = (shape,)
+    for size in shape:
+        if not isinstance(size, int):
+            raise TypeError("expected 'shape' sequence to only contain ints, but got "
+                            f"{type(size)}")
+    if any(size < 0 for size in shape):
+        raise ValueError(f"'shape' cannot have negative values, but got {tuple(shape)}")
+    coordinates, step = [], 1
+    for size in reversed(tuple(shape)):
+        coordinates.append((indices // step) % size)
+        step *= size
+    return tuple(reversed(coordinates))
+
+
 FUNCTIONS = {f.__name__: f for f in (nonzero, nonzero_static, argwhere, index_put)}
 METHODS = {"__getitem__": getitem, "__setitem__": setitem, "index_put_": index_put_} | FUNCTIONS
+FUNCTIONS["unravel_index"] = unravel_index
 INPLACE = ()

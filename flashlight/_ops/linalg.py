@@ -216,6 +216,18 @@ def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
 
 
 @composite
+def frobenius_norm(input, dim, keepdim=False):
+    """The root of the sum of squares over `dim`."""
+    return public_vector_norm(input, 2, dim, keepdim)
+
+
+@composite
+def nuclear_norm(input, dim=(-2, -1), keepdim=False):
+    """The sum of the singular values of matrices."""
+    return matrix_norm(input, "nuc", dim, keepdim)
+
+
+@composite
 def torch_norm(input, p="fro", dim=None, keepdim=False, dtype=None, out=None):
     """The p-norm of all elements or over `dim`, as `torch.norm`."""
     if p == "fro" and (dim is None or isinstance(dim, int) or len(dim) <= 2):
@@ -620,4 +632,5 @@ METHODS = {
     for name, f in FUNCTIONS.items()
     if name not in ("lobpcg", "lu_unpack", "pca_lowrank", "svd_lowrank", "vander")
 } | {"norm": norm_method, "lu": factor.lu_method}
+FUNCTIONS |= {"frobenius_norm": frobenius_norm, "nuclear_norm": nuclear_norm}
 INPLACE = ("renorm",)

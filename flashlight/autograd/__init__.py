@@ -13,12 +13,13 @@ from . import forward_ad, functional, grad_mode, graph
 from ._backward import backward, grad
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .function import Function, NestedIOFunction
-from .grad_mode import set_multithreading_enabled
+from .grad_mode import enforce_grad_layout_policy, set_multithreading_enabled
 from .gradcheck import gradcheck, gradgradcheck
 from .variable import Variable
 
 __all__ = [
     "Function", "NestedIOFunction", "Variable", "backward", "detect_anomaly", "enable_grad",
+    "enforce_grad_layout_policy",
     "forward_ad", "functional", "grad", "grad_mode", "gradcheck", "gradgradcheck", "graph",
     "inference_mode", "no_grad", "is_grad_enabled", "profiler", "set_detect_anomaly",
     "set_grad_enabled", "set_multithreading_enabled",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+from typing import NamedTuple
 
 from .._autograd.grad_mode import _set_grad_enabled, observers
 from .._autograd.history import adopt, check_inplace, edge_of, meta_of, remember_view
-from .._autograd.lanes import join_levels
+from .._autograd.lanes import enter, join_levels, leave
 from .._autograd.node import FREED, Node, sequence
 from .._core.batch import in_use
+from .._core.batched_storage import BatchedStorage
 from .._core.evaluation import local
 from .._core.tensor import Tensor, around
 from .._ops.sparse.history import keep
@@ -197,7 +199,11 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
 
     @classmethod
     def apply(cls, *args, **kwargs):
-        """Run `forward` and record `backward`."""
+        """Run `forward` and record `backward`; inside vmap, run a `vmap` of the function's own."""
+        if local.levels and cls.vmap is not Function.vmap:
+            mapped = [_is_mapped(value, local.levels[-1]) for value in args]
+            if any(mapped):
+                return _apply_mapped(cls, args, mapped)
         separate = cls.setup_context is not Function.setup_context
         if kwargs or separate:
             bound = inspect.signature(cls.forward).bind(
@@ -222,6 +228,39 @@ class Function(FunctionCtx, metaclass=_FunctionMeta):
         finally:
             _set_grad_enabled(was)
         return _finish(cls, node, args, inputs, edges, result, recorded)
+
+
+class VmapInfo(NamedTuple):
+    """What a function's `vmap` is told."""
+
+    batch_size: int
+    randomness: str
+
+
+def _is_mapped(value, level) -> bool:
+    storage = getattr(value, "_storage", None)
+    return type(storage) is BatchedStorage and level in storage.levels
+
+
+def _apply_mapped(cls, args, mapped):
+    """Run the function's own `vmap` on the tensors with their lanes as dimension 0."""
+    levels = local.levels
+    level = levels[-1]
+    given = [leave(value, level, 0) if there else value for value, there in zip(args, mapped)]
+    in_dims = tuple([0 if there else None for there in mapped])
+    local.levels = levels[:-1]
+    try:
+        result, out_dims = cls.vmap(VmapInfo(level.size, level.randomness), in_dims, *given)
+        single = not isinstance(result, tuple)
+        results = (result,) if single else result
+        dims = out_dims if isinstance(out_dims, tuple) else (out_dims,) * len(results)
+        made = tuple([
+            value if dim is None else enter(value, level, dim % value.ndim)
+            for value, dim in zip(results, dims)
+        ])
+    finally:
+        local.levels = levels
+    return made[0] if single else made
 
 
 def _finish(cls, node, args, inputs, edges, result, recorded):

@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 
-from tests.autograd.agree import check, leaf, own_words, programs_of
+from tests.autograd.agree import check, flashlight, leaf, own_words, programs_of, torch
 
 
 def names(l):
@@ -407,3 +407,21 @@ def checkpoint(l):
 @pytest.mark.parametrize("program", programs_of(globals()), ids=lambda program: program.__name__)
 def test_agrees_with_pytorch(program):
     check(program)
+
+
+@pytest.mark.parametrize("enforced", [True, False])
+def test_new_gradients_have_the_strides_of_dense_leaves(enforced):
+    strides = []
+    for l in (flashlight, torch):
+        found = []
+        for make in (
+            lambda l: l.ones(2, 3, 2, 2).contiguous(memory_format=l.channels_last),
+            lambda l: l.ones(3, 2).t(),
+            lambda l: l.ones(4, 3)[::2],
+        ):
+            leaf = make(l).requires_grad_()
+            with l.autograd.enforce_grad_layout_policy(enforced):
+                (leaf * l.ones(leaf.shape)).sum().backward()
+            found.append(leaf.grad.stride() if enforced else leaf.grad.shape)
+        strides.append(found)
+    assert strides[0] == strides[1]

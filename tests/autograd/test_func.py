@@ -279,6 +279,32 @@ def custom_functions_under_vmap(l):
     return y, g, l.vmap(l.func.grad(lambda a: Cube.apply(a).sum()))(x)
 
 
+def custom_functions_with_their_own_vmap(l):
+    seen = []
+
+    class Scale(l.autograd.Function):
+        @staticmethod
+        def forward(x, factor):
+            return x * factor
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.factor = inputs[1]
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * ctx.factor, None
+
+        @staticmethod
+        def vmap(info, in_dims, x, factor):
+            seen.append((info.batch_size, info.randomness, in_dims, tuple(x.shape)))
+            return Scale.apply(x, factor), 0  # own_vmap
+
+    x = data(l, 3, 2).requires_grad_()
+    y = l.vmap(lambda a: Scale.apply(a, 3.0))(x)
+    return y, l.autograd.grad(y.sum(), x), seen
+
+
 # ----- grad, vjp, jvp and matrices -----
 
 
