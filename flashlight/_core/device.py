@@ -123,13 +123,12 @@ _default = _Default()
 _process_default: list[device | None] = [None]
 
 
-def set_default_device(where) -> None:
+def set_default_device(device) -> None:
     """Set the device of factory calls without one; None restores MLX's default device."""
-    if where is not None:
-        where = resolve(where)
-    _default.device = where
+    chosen = None if device is None else resolve(device)
+    _default.device = chosen
     if threading.current_thread() is threading.main_thread():
-        _process_default[0] = where
+        _process_default[0] = chosen
 
 
 def get_default_device() -> device:

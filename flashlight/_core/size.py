@@ -15,11 +15,11 @@ class Size(tuple):
 
     __slots__ = ()
 
-    def __new__(cls, sizes=()):
+    def __new__(cls, iterable=(), /):
         try:
-            return tuple.__new__(cls, [index(n) for n in sizes])
+            return tuple.__new__(cls, [index(n) for n in iterable])
         except TypeError:
-            for position, n in enumerate(sizes):
+            for position, n in enumerate(iterable):
                 if not hasattr(n, "__index__"):
                     raise TypeError(f"torch.Size() takes an iterable of 'int' (item {position} is "
                                     f"'{type(n).__name__}')") from None

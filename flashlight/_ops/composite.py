@@ -57,6 +57,19 @@ def composite(body=None, *, name=None, out=True) -> Any:
     return call
 
 
+def as_method(function, name=None) -> Any:
+    """Return a composite operation as a method: another object, which calls its tensor `self`.
+
+    PyTorch's `Tensor.stft`, too, is another function than `torch.stft`.
+    """
+    made = composite(function.__wrapped__, name=name, out=False)
+    first, *others = made.__signature__.parameters.values()
+    made.__signature__ = made.__signature__.replace(
+        parameters=[first.replace(name="self"), *others]
+    )
+    return made
+
+
 def _not_a_tensor(call, args, kwargs, error):
     """Return what to raise: TypeError if an argument lacks the attribute since it is no tensor."""
     names = list(call.__signature__.parameters)

@@ -6,6 +6,7 @@ from .._core.tensor import Tensor
 from . import arithmetic as a
 from . import pointwise as p
 from . import splitting
+from .composite import as_method
 from .kinds import inplace
 
 
@@ -96,7 +97,7 @@ OPERATORS = {
     "__add__": a.add.operator,
     "__radd__": _commuted(a.add.operator),
     "__sub__": a.sub.operator,
-    "__rsub__": a.rsub,
+    "__rsub__": as_method(a.rsub),
     "__mul__": a.mul.operator,
     "__rmul__": _commuted(a.mul.operator),
     "__truediv__": a.true_divide.operator,

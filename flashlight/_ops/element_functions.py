@@ -104,7 +104,7 @@ def _volatile(self):
     return False
 
 
-def _delete(self, index):
+def _delete(self, key):
     raise TypeError("Tensor does not support deleting items")
 
 

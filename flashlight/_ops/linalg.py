@@ -228,7 +228,7 @@ def nuclear_norm(input, dim=(-2, -1), keepdim=False):
 
 
 @composite
-def torch_norm(input, p="fro", dim=None, keepdim=False, dtype=None, out=None):
+def torch_norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     """The p-norm of all elements or over `dim`, as `torch.norm`."""
     if p == "fro" and (dim is None or isinstance(dim, int) or len(dim) <= 2):
         made = public_vector_norm(input, 2, dim, keepdim, dtype=dtype)
@@ -246,7 +246,7 @@ def torch_norm(input, p="fro", dim=None, keepdim=False, dtype=None, out=None):
 
 def norm_method(self, p="fro", dim=None, keepdim=False, dtype=None):
     """The p-norm of all elements or over `dim`."""
-    return torch_norm(self, p, dim, keepdim, dtype)
+    return torch_norm(self, p, dim, keepdim, dtype=dtype)
 
 
 @composite

@@ -11,7 +11,8 @@ from .._core import errors
 from .._core.dtype import dtype
 from .._core.layout import Layout, row_major
 from .._core.tensor import Tensor, make
-from .kinds import composite, primitive, view, view_of
+from .composite import as_method, composite
+from .kinds import primitive, view, view_of
 
 
 def infer_size(size, numel: int) -> tuple:
@@ -592,7 +593,7 @@ METHODS = {
     if k not in ("broadcast_tensors", "broadcast_shapes") and not k.startswith("atleast")
 }
 METHODS |= {"view": view_method, "expand": expand, "expand_as": expand_as, "view_as": view_as,
-            "reshape_as": reshape_as, "unfold": unfold}
+            "reshape_as": reshape_as, "unfold": unfold, "unflatten": as_method(unflatten)}
 INPLACE = ()
 
 

@@ -12,7 +12,8 @@ from .._core.errors import not_implemented_for, wrap_dim
 from .._core.evaluation import evaluate
 from .._core.tensor import Tensor, read, wrap
 from .arithmetic import REAL
-from .kinds import composite, primitive
+from .composite import as_method, composite
+from .kinds import primitive
 from .pointwise import isnan, where
 from .reduction import to_position
 from .return_types import ALL
@@ -533,4 +534,5 @@ FUNCTIONS = {
     )
 }
 METHODS = {name: f for name, f in FUNCTIONS.items() if name not in ("searchsorted", "bucketize")}
+METHODS |= {f.__name__: as_method(f) for f in (unique, unique_consecutive)}
 INPLACE = ()

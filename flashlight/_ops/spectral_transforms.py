@@ -8,7 +8,7 @@ from .._core.dtype import SCALAR_TYPE_NAME
 from .._core.tensor import Tensor
 from . import fft as fourier
 from .complex_parts import view_as_real
-from .kinds import composite
+from .composite import as_method, composite
 from .padding import constant_pad_nd, pad
 from .rearrangement import fold
 from .shape import transpose, unfold
@@ -229,5 +229,5 @@ def _flag(value):
 
 
 FUNCTIONS = {"stft": stft, "istft": istft}
-METHODS = dict(FUNCTIONS)
+METHODS = {name: as_method(function) for name, function in FUNCTIONS.items()}
 INPLACE = ()

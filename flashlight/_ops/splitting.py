@@ -19,9 +19,7 @@ def _pieces(input, lengths, dim):
     return made
 
 
-@view(many=True, name="split")
-def _split(input: Layout, split_size_or_sections, dim=0) -> list:
-    """Return the tensor in pieces of a length (the last may be shorter) or of several lengths."""
+def _split_layout(input, split_size_or_sections, dim):
     if not input.ndim:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     dim = errors.wrap_dim(dim, input.ndim)
@@ -44,6 +42,18 @@ def _split(input: Layout, split_size_or_sections, dim=0) -> list:
             )
         lengths = [min(step, n - at) for at in range(0, n, step)] if n else [0]
     return _pieces(input, lengths, dim)
+
+
+@view(many=True, name="split")
+def _split(tensor: Layout, split_size_or_sections, dim=0) -> list:
+    """Return the tensor in pieces of a length (the last may be shorter) or of several lengths."""
+    return _split_layout(tensor, split_size_or_sections, dim)
+
+
+@view(many=True, name="split")
+def split_method(self: Layout, split_size, dim=0) -> list:
+    """Return the tensor in pieces of a length (the last may be shorter) or of several lengths."""
+    return _split_layout(self, split_size, dim)
 
 
 split = _split
@@ -140,5 +150,5 @@ FUNCTIONS = {
     f.__name__: f
     for f in (split, split_with_sizes, chunk, tensor_split, hsplit, vsplit, dsplit, unbind)
 }
-METHODS = FUNCTIONS
+METHODS = FUNCTIONS | {"split": split_method}
 INPLACE = ()
