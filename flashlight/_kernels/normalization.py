@@ -38,6 +38,13 @@ def sum_first(array: mx.array) -> mx.array:
     return mx.reshape(mx.matmul(mx.ones((array.shape[0],), array.dtype), rows), array.shape[1:])
 
 
+def sum_of_sums(sums: mx.array, axis: int) -> mx.array:
+    """The sum over `axis`, which stays as 1, in double where there is double, as PyTorch's."""
+    if sums.dtype == mx.float32 and not on_accelerator():
+        return mx.sum(sums.astype(mx.float64), axis=axis, keepdims=True)
+    return mx.sum(sums, axis=axis, keepdims=True)
+
+
 def rounded(statistic: mx.array, input: mx.array, weight: Optional) -> mx.array:
     """A statistic in the dtype in which PyTorch keeps it: the parameters', else the input's."""
     return statistic.astype(input.dtype if weight is None else weight.dtype)
@@ -166,10 +173,10 @@ def channel_moments(input: mx.array, across: int) -> Moments:
     """Mean and variance of (N, G, K, L) over the last axis and axis `across`, kept as 1."""
     input = widened(input)
     count = input.shape[across] * input.shape[3]
-    mean = mx.sum(sum_last(input), axis=across, keepdims=True)[..., None] / count
+    mean = (sum_of_sums(sum_last(input), across)[..., None] / count).astype(input.dtype)
     centered = input - mean
-    squares = mx.sum(sum_last(centered * centered), axis=across, keepdims=True)[..., None]
-    return mean, squares / count
+    squares = sum_of_sums(sum_last(centered * centered), across)[..., None]
+    return mean, (squares / count).astype(input.dtype)
 
 
 def channel_norm(input: mx.array, mean: mx.array, rstd: mx.array, weight: Optional,
@@ -196,12 +203,12 @@ def channel_norm_gradients(
     input_grad = grad * (rstd * factor)
     if across is not None:
         count = input.shape[across] * input.shape[3]
-        mean_along = mx.sum(along * factor, axis=across, keepdims=True) / count
-        mean_sum = mx.sum(sums * factor, axis=across, keepdims=True) / count
+        mean_along = (sum_of_sums(along * factor, across) / count).astype(wide.dtype)
+        mean_sum = (sum_of_sums(sums * factor, across) / count).astype(wide.dtype)
         input_grad = input_grad - centered * (mean_along * rstd * rstd * rstd) - mean_sum * rstd
     parameter = input.dtype if weight is None else weight.dtype
-    weight_grad = mx.reshape(mx.sum(along * rstd, axis=0), (-1,))
-    bias_grad = mx.reshape(mx.sum(sums, axis=0), (-1,))
+    weight_grad = mx.reshape(sum_of_sums(along * rstd, 0), (-1,))
+    bias_grad = mx.reshape(sum_of_sums(sums, 0), (-1,))
     return (input_grad.astype(input.dtype), weight_grad.astype(parameter),
             bias_grad.astype(parameter))
 
