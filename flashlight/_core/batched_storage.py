@@ -120,4 +120,12 @@ def check_shared_write(storage: Storage, values) -> None:
 
 def storage_for(array, layout: Layout) -> Storage:
     """Return a storage of `layout` around an array, or an array with lanes."""
-    return BatchedStorage(array, layout) if type(array) is Batch else Storage(array, layout)
+    if type(array) is not Batch:
+        return Storage(array, layout)
+    if layout.contiguous:
+        return BatchedStorage(array, layout)
+    # The lanes' memory is row-major.
+    made = BatchedStorage(array, layout.compact())
+    made.write(layout, array)
+    made.version = 0
+    return made

@@ -56,7 +56,7 @@ def storage_bytes(storage: Storage, reader: str = "saving") -> memoryview:
     if isinstance(storage, HostStorage):
         memory = _host(storage).view(np.uint8)
         return _view(memory) if memory.size else memoryview(b"")
-    array = evaluate(storage.array, reader)
+    array = evaluate(storage.rows(), reader)
     if array.size == 0:
         return memoryview(b"")
     view = _view(array)
@@ -68,8 +68,9 @@ def storage_bytes(storage: Storage, reader: str = "saving") -> memoryview:
 def copied(storage: Storage, where: device) -> Storage:
     """Return a storage of the same data on `where`; they share it until one is written to."""
     own = storage.layout
-    plain = contiguous(own.size, own.dtype, own.device)
-    return Storage(storage.read(plain), plain.with_device(where))
+    if type(storage) is not Storage:
+        own = contiguous(own.size, own.dtype, own.device)
+    return Storage(storage.read(own), own.with_device(where))
 
 
 def as_dtype(storage: Storage, layout: Layout) -> None:
@@ -217,11 +218,11 @@ def address(storage: Storage) -> Address | int:
     if isinstance(storage, HostStorage):
         return Address(_host(storage).ctypes.data, place)
     try:
-        array = evaluate(storage.array, "data_ptr()")
+        array = evaluate(storage.rows(), "data_ptr()")
     except RuntimeError:
         return Address(place, place)  # in a trace there is no memory yet
     if not _view(array).c_contiguous:
-        storage.array = evaluate(mx.contiguous(array), "data_ptr()")
+        storage._keep(evaluate(mx.contiguous(array), "data_ptr()"))
     return Address(np.frombuffer(storage_bytes(storage), np.uint8).ctypes.data, place)
 
 

@@ -21,7 +21,7 @@ class Layout:
     """How a tensor reads its storage: size, stride, offset (in elements), dtype and device."""
 
     __slots__ = ("size", "stride", "offset", "dtype", "device", "ndim", "numel", "contiguous",
-                 "plain", "dense")
+                 "plain", "dense", "order")
 
     def __init__(self, size: Size, stride: tuple, offset: int, dtype: dtype, device: device):
         self.size = size
@@ -32,10 +32,11 @@ class Layout:
         self.ndim = len(size)
         self.numel = math.prod(size)
         self.contiguous = is_contiguous(size, stride)
+        self.dense = self.contiguous or _is_dense(size, stride)
         # What lets an operation run on the whole array of a storage, on the default stream.
-        self.plain = (self.contiguous and offset == 0 and device.type == NATIVE
+        self.plain = (self.dense and offset == 0 and device.type == NATIVE
                       and (dtype is not float64 or NATIVE == "cpu"))
-        self.dense = None
+        self.order = None
 
     def __repr__(self):
         return (f"Layout({tuple(self.size)}, stride={self.stride}, offset={self.offset}, "
@@ -76,13 +77,17 @@ class Layout:
 
     def is_dense(self) -> bool:
         """Tell whether the elements fill a block of memory without gaps or overlap."""
-        if self.dense is None:
-            self.dense = self.contiguous or _is_dense(self.size, self.stride)
         return self.dense
+
+    def memory_order(self) -> list[int]:
+        """Return the dimensions from the outermost in memory to the innermost."""
+        if self.order is None:
+            self.order = sorted(range(self.ndim), key=lambda d: -self.stride[d])
+        return self.order
 
     def overlaps(self) -> bool:
         """Tell whether two indices may reach one element (as PyTorch decides, conservatively)."""
-        if self.contiguous or self.is_dense():
+        if self.dense:
             return False
         return any(step == 0 and n > 1 for n, step in zip(self.size, self.stride))
 

@@ -25,7 +25,12 @@ journal: list = [None]
 
 
 class Storage:
-    """One `mx.array` in the shape in which it was made, and the layout that describes it."""
+    """One `mx.array` in the shape in which it was made, and the layout that describes it.
+
+    That layout has no gaps and begins at 0, but its dimensions may lie in memory in any order:
+    the array of a channels-last tensor has its shape (n, c, h, w), too. How MLX itself arranges
+    an array's bytes is nobody's business.
+    """
 
     __slots__ = ("array", "layout", "version", "host", "_address", "__weakref__")
 
@@ -45,8 +50,23 @@ class Storage:
                 return self._look(layout)
         return self._look(layout)
 
+    def rows(self) -> mx.array:
+        """Return the array with its dimensions in the order of memory; lazy."""
+        own = self.layout
+        return self.array if own.contiguous else mx.transpose(self.array, own.memory_order())
+
+    def _keep(self, rows):
+        """Replace the array by one whose dimensions are in the order of memory."""
+        own = self.layout
+        if own.contiguous:
+            self.array = mx.reshape(rows, tuple(own.size))
+            return
+        order = own.memory_order()
+        rows = mx.reshape(rows, [own.size[d] for d in order])
+        self.array = mx.transpose(rows, [order.index(d) for d in range(own.ndim)])
+
     def _look(self, layout):
-        own, array = self.layout, self.array
+        own, array = self.layout, self.rows()
         if own.dtype is not layout.dtype:
             array = reinterpret(array, own.dtype, layout.dtype)
         return recipe(tuple(array.shape), layout).read(array)
@@ -71,13 +91,15 @@ class Storage:
             self._replace(layout, values)
 
     def _replace(self, layout, values):
-        own, array = self.layout, self.array
+        own, array = self.layout, self.rows()
         if own.dtype is not layout.dtype:
             array = reinterpret(array, own.dtype, layout.dtype)
             array = recipe(tuple(array.shape), layout).write(array, values)
-            self.array = mx.reshape(reinterpret(array, layout.dtype, own.dtype), tuple(own.size))
-        else:
+            self._keep(reinterpret(array, layout.dtype, own.dtype))
+        elif own.contiguous:
             self.array = recipe(tuple(array.shape), layout).write(array, values)
+        else:
+            self._keep(recipe(tuple(array.shape), layout).write(array, values))
 
     def nbytes(self) -> int:
         """Return the size in bytes."""
@@ -97,7 +119,7 @@ class Storage:
         """Change the size in bytes; new bytes are zero."""
         own = self.layout
         count = -(-nbytes // own.dtype.itemsize)
-        flat = mx.reshape(self.array, (-1,))
+        flat = mx.reshape(self.rows(), (-1,))
         if count <= own.numel:
             flat = flat[:count]
         else:
@@ -108,13 +130,14 @@ class Storage:
     def to_host(self) -> np.ndarray:
         """Move the data to memory that NumPy may share, and return it (flat)."""
         own = self.layout
-        array = self.array
+        array = self.rows()
         if own.dtype is bfloat16:
             with mx.stream(STREAMS.cpu):
                 array = mx.view(mx.reshape(array, (-1,)), mx.uint16)
         evaluate(array, "numpy()")
         # A copy: MLX's buffer may be shared by other arrays, or given away by the next operation.
-        self.host = np.array(array, copy=True).reshape(-1)
+        # Its type is named, since PyTorch refuses MLX's way to write uint64, C's `long long`.
+        self.host = np.array(array, _carrier(own.dtype), copy=True).reshape(-1)
         self.__class__ = HostStorage
         self.layout = overriding(own)
         self.array = _NOTHING

@@ -229,6 +229,18 @@ def wrap(array: mx.array, where: device) -> Tensor:
     return make(storage, layout)
 
 
+def restride(made: Tensor, stride: tuple) -> Tensor:
+    """Give a new contiguous tensor, of which there is no view yet, other dense strides."""
+    own = made._layout
+    if own.stride != stride:
+        target = made._layout = layout_of(own.size, stride, 0, own.dtype, own.device)
+        if type(made._storage) is Storage:
+            made._storage.layout = target
+        else:
+            made._storage = storage_for(made._storage.read(own), target)
+    return made
+
+
 def read(tensor: Tensor) -> mx.array:
     """Return a tensor's values as an MLX array of its shape; lazy."""
     storage, layout = tensor._storage, tensor._layout

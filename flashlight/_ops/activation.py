@@ -31,7 +31,7 @@ def _relu(input: mx.array) -> mx.array:
 _relu.gradients(input=lambda grad, result: _threshold_grad(grad, result))
 
 
-@primitive(name="threshold_backward")
+@primitive(name="threshold_backward", elementwise=True)
 def _threshold_grad(input: mx.array, result: mx.array) -> mx.array:
     """The gradient where the result is positive or NaN, zero elsewhere."""
     return mx.where(result <= 0, mx.zeros((), input.dtype), input)
@@ -88,7 +88,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0):
     return _hardtanh(input, min_val, max_val)
 
 
-@primitive(name="hardtanh")
+@primitive(name="hardtanh", elementwise=True)
 def _hardtanh(input: mx.array, min_val, max_val) -> mx.array:
     """Limit elements."""
     return mx.clip(input, mx.array(min_val, input.dtype), mx.array(max_val, input.dtype))
@@ -114,7 +114,7 @@ def _wide(function):
     return body
 
 
-@primitive(dtypes=FLOATING, kernel="elu_cpu", name="elu")
+@primitive(dtypes=FLOATING, kernel="elu_cpu", name="elu", elementwise=True)
 @_wide
 def _elu(input: mx.array, alpha=1.0, scale=1.0, input_scale=1.0) -> mx.array:
     """scale * (input where positive, alpha * (exp(input_scale * input) - 1) elsewhere)."""
@@ -152,7 +152,7 @@ def celu(input, alpha=1.0):
     return _elu(input, alpha, 1.0, 1.0 / alpha)
 
 
-@primitive(dtypes=FLOATING, kernel="leaky_relu_cpu", name="leaky_relu")
+@primitive(dtypes=FLOATING, kernel="leaky_relu_cpu", name="leaky_relu", elementwise=True)
 def leaky_relu(input: mx.array, negative_slope=0.01) -> mx.array:
     """input where positive, negative_slope * input elsewhere."""
     return mx.where(input > 0, input, input * mx.array(negative_slope, input.dtype))
@@ -163,7 +163,7 @@ leaky_relu.gradients(
 )
 
 
-@primitive(dtypes=FLOATING, kernel="prelu_cpu", name="_prelu_kernel", node="PreluKernel")
+@primitive(dtypes=FLOATING, kernel="prelu_cpu", name="_prelu_kernel", node="PreluKernel", elementwise=True)
 def _prelu(input: mx.array, weight: mx.array) -> mx.array:
     """input where positive, weight * input elsewhere."""
     return mx.where(input > 0, input, input * weight)
@@ -215,7 +215,7 @@ def glu(input, dim=-1):
     return input.narrow(d, 0, n // 2) * sigmoid(input.narrow(d, n // 2, n // 2))
 
 
-@primitive(dtypes=FLOATING, kernel="GeluKernelImpl", name="gelu")
+@primitive(dtypes=FLOATING, kernel="GeluKernelImpl", name="gelu", elementwise=True)
 @_wide
 def gelu(input: mx.array, *, approximate="none") -> mx.array:
     """input * Φ(input), Φ the normal distribution; "tanh" approximates it (Hendrycks and Gimpel,
@@ -244,7 +244,7 @@ def _gelu_rule(grad, input, approximate):
 gelu.gradients(input=_gelu_rule)
 
 
-@primitive(dtypes=FLOATING, kernel="log_sigmoid_cpu", name="log_sigmoid_forward", node="LogSigmoid")
+@primitive(dtypes=FLOATING, kernel="log_sigmoid_cpu", name="log_sigmoid_forward", node="LogSigmoid", elementwise=True)
 @_wide
 def logsigmoid(input: mx.array) -> mx.array:
     """log(sigmoid(input)), without overflow."""
@@ -254,7 +254,7 @@ def logsigmoid(input: mx.array) -> mx.array:
 logsigmoid.gradients(input=lambda grad, input: grad * sigmoid(-input))
 
 
-@primitive(dtypes=FLOATING, kernel="softplus_cpu")
+@primitive(dtypes=FLOATING, kernel="softplus_cpu", elementwise=True)
 @_wide
 def softplus(input: mx.array, beta=1, threshold=20) -> mx.array:
     """log(1 + exp(beta * input)) / beta, and the input where beta * input > threshold."""
@@ -265,7 +265,7 @@ softplus.gradients(input=lambda grad, input, beta, threshold: where(
     input * beta > threshold, grad, grad * sigmoid(input * beta)))
 
 
-@primitive(dtypes=FLOATING, kernel="hardshrink_cpu")
+@primitive(dtypes=FLOATING, kernel="hardshrink_cpu", elementwise=True)
 def hardshrink(input: mx.array, lambd=0.5) -> mx.array:
     """The input, and 0 in [-lambd, lambd]."""
     inside = (input >= -lambd) & (input <= lambd)
@@ -276,7 +276,7 @@ hardshrink.gradients(input=lambda grad, input, lambd: where(
     logical_and(input >= -lambd, input <= lambd), 0.0, grad))
 
 
-@primitive(dtypes=FLOATING, kernel="softshrink_cpu")
+@primitive(dtypes=FLOATING, kernel="softshrink_cpu", elementwise=True)
 def softshrink(input: mx.array, lambd=0.5) -> mx.array:
     """The input moved towards 0 by lambd, and 0 within."""
     if lambd < 0:
@@ -302,7 +302,7 @@ def softsign(input):
     return input / (input.abs() + 1)
 
 
-@primitive(dtypes=FLOATING, kernel="hardsigmoid_cpu")
+@primitive(dtypes=FLOATING, kernel="hardsigmoid_cpu", elementwise=True)
 @_wide
 def hardsigmoid(input: mx.array) -> mx.array:
     """input / 6 + 1/2 limited to [0, 1]."""
@@ -314,7 +314,7 @@ hardsigmoid.gradients(
 )
 
 
-@primitive(dtypes=FLOATING, kernel="hardswish_cpu")
+@primitive(dtypes=FLOATING, kernel="hardswish_cpu", elementwise=True)
 @_wide
 def hardswish(input: mx.array) -> mx.array:
     """input * hardsigmoid(input)."""
@@ -325,7 +325,7 @@ hardswish.gradients(input=lambda grad, input: grad * where(
     input <= -3, 0.0, where(input < 3, input / 3 + 0.5, 1.0)).to(grad.dtype))
 
 
-@primitive(dtypes=(*FLOATING, complex64), kernel="silu_cpu")
+@primitive(dtypes=(*FLOATING, complex64), kernel="silu_cpu", elementwise=True)
 @_wide
 def silu(input: mx.array) -> mx.array:
     """input * sigmoid(input)."""
@@ -340,7 +340,7 @@ def _silu_rule(grad, input):
 silu.gradients(input=_silu_rule)
 
 
-@primitive(dtypes=FLOATING, kernel="mish_cpu")
+@primitive(dtypes=FLOATING, kernel="mish_cpu", elementwise=True)
 @_wide
 def mish(input: mx.array) -> mx.array:
     """input * tanh(softplus(input)) (Misra, 2019)."""
@@ -355,7 +355,7 @@ def _mish_rule(grad, input):
 mish.gradients(input=_mish_rule)
 
 
-@primitive(dtypes=NUMBERS, kernel="threshold_cpu", name="threshold")
+@primitive(dtypes=NUMBERS, kernel="threshold_cpu", name="threshold", elementwise=True)
 def threshold(input: mx.array, threshold, value) -> mx.array:
     """The input where above the threshold, `value` elsewhere."""
     return mx.where(input <= threshold, mx.array(value, input.dtype), input)

@@ -52,6 +52,7 @@ _ADAPTIVE_AVG_POOLS = {
         _adaptive_avg_pool_body,
         name=f"adaptive_avg_pool{rank}d",
         node=f"adaptive_avg_pool{rank}_d",
+        channels_last=("input",) if rank == 2 else (),
     )
     for rank in (1, 2, 3)
 }
@@ -117,6 +118,7 @@ _ADAPTIVE_MAX_POOLS = {
         name=f"adaptive_max_pool{rank}d",
         node=f"adaptive_max_pool{rank}_d",
         returns=Pooled,
+        channels_last=("input",) if rank == 2 else (),
     )
     for rank in (1, 2, 3)
 }
@@ -189,6 +191,7 @@ _FRACTIONAL_POOLS = {
         name=f"fractional_max_pool{rank}d",
         node=f"fractional_max_pool{rank}_d",
         returns=Pooled,
+        channels_last=("input",) if rank == 2 else (),
     )
     for rank in (2, 3)
 }
@@ -293,7 +296,7 @@ def _max_unpool_body(input: mx.array, indices: mx.array, size):
 
 
 _MAX_UNPOOLS = {
-    rank: primitive(_max_unpool_body, name=f"max_unpool{rank}d", node=f"max_unpool{rank}_d")
+    rank: primitive(_max_unpool_body, name=f"max_unpool{rank}d", node=f"max_unpool{rank}_d", channels_last=("input",) if rank == 2 else ())
     for rank in (1, 2, 3)
 }
 for _operation in _MAX_UNPOOLS.values():

@@ -440,7 +440,7 @@ fmax.gradients(**_nan_aware_rule(ge))
 fmin.gradients(**_nan_aware_rule(le))
 
 
-@primitive(promote=SAME, dtypes=REAL, kernel="clamp_scalar_cpu")
+@primitive(promote=SAME, dtypes=REAL, kernel="clamp_scalar_cpu", elementwise=True)
 def clamp(input: mx.array, min: Operand | None = None, max: Operand | None = None) -> mx.array:
     """Limit elements to [min, max]; if min > max, to max."""
     if min is None and max is None:

@@ -20,7 +20,7 @@ def _seen_by_channel(parameter):
     return mx.reshape(kernels.widened(parameter), (1, -1, 1, 1))
 
 
-@primitive(node="native_batch_norm", returns=BatchNormalized)
+@primitive(node="native_batch_norm", returns=BatchNormalized, channels_last=("input",))
 def _batch_norm(
     input: mx.array, weight: mx.array | None, bias: mx.array | None, eps
 ) -> BatchNormalized:
@@ -37,7 +37,7 @@ def _batch_norm(
     return mx.reshape(output, input.shape), mx.reshape(mean, (-1,)), mx.reshape(variance, (-1,))
 
 
-@primitive(name="native_batch_norm", node="native_batch_norm")
+@primitive(name="native_batch_norm", node="native_batch_norm", channels_last=("input",))
 def _batch_norm_with(
     input: mx.array,
     weight: mx.array | None,
@@ -52,7 +52,7 @@ def _batch_norm_with(
     return mx.reshape(output, input.shape)
 
 
-@primitive(name="native_batch_norm_backward")
+@primitive(name="native_batch_norm_backward", channels_last=("input",))
 def _batch_norm_backward(
     output: mx.array,
     input: mx.array,

@@ -109,7 +109,7 @@ def imag(input):
     return select(view_as_real(input), -1, 1)
 
 
-@primitive(name="_conj", node="Conj")
+@primitive(name="_conj", node="Conj", elementwise=True)
 def _conj(input: mx.array) -> mx.array:
     """Return the complex conjugate."""
     return mx.conj(input)

@@ -8,6 +8,7 @@ import numpy as np
 from .._autograd.history import check_inplace, edge_of, meta_of
 from .._autograd.lanes import join_levels
 from .._autograd.node import sequence
+from .._core.arrangement import channels_last_stride, preserved_stride
 from .._core.batch import in_use
 from .._core.batched_storage import storage_for
 from .._core.device import META, device, resolve
@@ -32,8 +33,8 @@ from .._core.dtype import (
 from .._core.evaluation import local
 from .._core.layout import contiguous as contiguous_layout
 from .._core.layout import layout as layout_of
-from .._core.tensor import Tensor, make, read
-from .creation import filled, preserved_stride
+from .._core.tensor import Tensor, make, read, restride
+from .creation import filled
 from .kinds import (
     Overwritten,
     _any_history,
@@ -108,12 +109,7 @@ def format_stride(size, format: memory_format) -> tuple:
     ndim = {"channels_last": 4, "channels_last_3d": 5}[format.name]
     if len(size) != ndim:
         raise RuntimeError(f"required rank {ndim} tensor to use {format.name} format")
-    order = [0, *range(2, ndim), 1]
-    stride, step = [0] * ndim, 1
-    for dim in reversed(order):
-        stride[dim] = step
-        step *= max(size[dim], 1)
-    return tuple(stride)
+    return channels_last_stride(tuple(size))
 
 
 def is_contiguous(input, *, memory_format=contiguous_format) -> bool:
@@ -160,22 +156,6 @@ def as_dtype(input: Tensor, kind: dtype) -> Tensor:
     made = _cast_on_cpu(input, kind) if kind is float64 else _cast(input, kind)
     source = input._layout
     return made if source.contiguous else restride(made, preserved_stride(source))
-
-
-def restride(made: Tensor, stride: tuple) -> Tensor:
-    """Give a fresh contiguous tensor other dense strides, keeping its history."""
-    own = made._layout
-    if own.stride == stride:
-        return made
-    target = layout_of(tuple(own.size), stride, 0, own.dtype, own.device)
-    array = read(made)
-    storage = storage_for(
-        array.reshape((-1,)), contiguous_layout((own.numel,), own.dtype, own.device)
-    )
-    storage.write(target, array)
-    storage.version = 0
-    made._storage, made._layout = storage, target
-    return made
 
 
 def _as_device(input: Tensor, where: device) -> Tensor:

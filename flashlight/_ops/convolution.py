@@ -43,7 +43,7 @@ def _transposed_size(size, kernel, stride, padding, dilation, output_padding):
     )
 
 
-@primitive(name="convolution")
+@primitive(name="convolution", channels_last=("input", "weight"))
 def _convolution(
     input: mx.array,
     weight: mx.array,

@@ -8,6 +8,7 @@ import operator
 import mlx.core as mx
 import numpy as np
 
+from .._core.arrangement import preserved_stride
 from .._core.device import CPU, META, NATIVE, STREAMS, get_default_device, resolve
 from .._core.dtype import (
     FROM_MLX,
@@ -24,7 +25,6 @@ from .._core.dtype import (
     int64,
 )  # fmt: skip
 from .._core.evaluation import ensure_memory, ready
-from .._core.layout import contiguous
 from .._core.layout import layout as layout_of
 from .._core.promotion import number_dtype, promote_types
 from .._core.storage import Storage
@@ -170,22 +170,8 @@ def strided_like(input: Tensor, made: Tensor, memory_format=None) -> Tensor:
     stride = preserved_stride(source)
     if stride == made._layout.stride:
         return made
-    return make(
-        Storage(read(made).reshape(-1), contiguous((made.numel(),), made.dtype, made.device)),
-        layout_of(made._layout.size, stride, 0, made.dtype, made.device),
-    )
-
-
-def preserved_stride(source) -> tuple:
-    """Return the strides of an elementwise result for an operand of this layout."""
-    if source.is_dense():
-        return source.stride
-    order = sorted(range(source.ndim), key=lambda d: (source.stride[d] == 0, -source.stride[d]))
-    stride, step = [0] * source.ndim, 1
-    for d in reversed(order):
-        stride[d] = step
-        step *= max(source.size[d], 1)
-    return tuple(stride)
+    target = layout_of(made._layout.size, stride, 0, made.dtype, made.device)
+    return make(Storage(read(made), target), target)
 
 
 zeros_like = _like("zeros_like", 0)
@@ -610,7 +596,7 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory
     return _deliver(made, out, requires_grad)
 
 
-@primitive(name="complex")
+@primitive(name="complex", elementwise=True)
 def complex_(real: mx.array, imag: mx.array) -> mx.array:
     """Return real + 1j * imag."""
     for part in (real, imag):

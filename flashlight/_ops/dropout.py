@@ -13,6 +13,7 @@ import mlx.core as mx
 import numpy as np
 
 from .._core import samplers
+from .._core.arrangement import preserved_stride
 from .._core.device import META
 from .._core.dtype import FLOATING, SCALAR_TYPE_NAME, bool_, float16, float64
 from .._core.errors import not_implemented_for
@@ -21,7 +22,7 @@ from .._core.layout import layout as layout_of
 from .._core.tensor import Tensor, read, snapshot, wrap
 from .._kernels import random as kernels
 from .activation import functional_softmax
-from .creation import empty_like, filled, preserved_stride, zeros_like
+from .creation import empty_like, filled, zeros_like
 from .drawing import (
     BERNOULLI,
     FOLLOW,
@@ -129,7 +130,7 @@ feature_alpha_dropout, feature_alpha_dropout_ = _family(
 )
 
 
-@primitive(name="native_dropout")
+@primitive(name="native_dropout", elementwise=True)
 def _native_dropout(input: mx.array, kept, scale) -> mx.array:
     """Return `input` where `kept`, scaled."""
     return input * kept.astype(input.dtype) * scale
@@ -238,7 +239,7 @@ def _warn_of_rank(name: str, ndim: int, expected: str) -> None:
 # ----- rrelu -----
 
 
-@primitive(name="rrelu_with_noise", node="rrelu_with_noise")
+@primitive(name="rrelu_with_noise", node="rrelu_with_noise", elementwise=True)
 def _rrelu(input: mx.array, noise) -> mx.array:
     """Return `input` with what is not positive multiplied by the noise, an array of its shape."""
     return mx.where(input > 0, input, input * noise)
@@ -247,7 +248,7 @@ def _rrelu(input: mx.array, noise) -> mx.array:
 _rrelu.gradients(input=lambda grad, noise: grad * wrap(noise, grad.device))
 
 
-@primitive(name="rrelu_with_noise", node="rrelu_with_noise")
+@primitive(name="rrelu_with_noise", node="rrelu_with_noise", elementwise=True)
 def _leaky(input: mx.array, slope) -> mx.array:
     working = input.astype(mx.float32) if input.dtype.size == 2 else input
     return mx.where(input > 0, input, (working * slope).astype(input.dtype))

@@ -22,7 +22,7 @@ def _is_legacy_empty(tensor):
     return tensor.ndim == 1 and tensor.shape[0] == 0
 
 
-@primitive(name="cat")
+@primitive(name="cat", channels_last=("tensors",))
 def _cat(tensors: list[mx.array], dim) -> mx.array:
     """Join arrays along a dimension."""
     return mx.concatenate(tensors, axis=dim) if len(tensors) > 1 else tensors[0]
@@ -142,7 +142,7 @@ column_stack = _stacker("column_stack", lambda t: t.reshape(t.numel(), 1) if t.n
                         "Join 1-D tensors as columns.")
 
 
-@primitive(name="flip")
+@primitive(name="flip", elementwise=True)
 def _flip(input: mx.array, dims) -> mx.array:
     """Reverse dimensions; a copy."""
     chosen = wrap_dims((dims,) if isinstance(dims, int) else dims, input.ndim)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 import mlx.core as mx
@@ -117,7 +118,7 @@ def pointwise(body=None, *, fast=None, **options) -> Any:
     """
     if body is None:
         return functools.partial(pointwise, fast=fast, **options)
-    operation = Operation(body, **options)
+    operation = Operation(body, elementwise=True, **options)
     kernel = fast or body
     if len([k for k in operation.kinds if k is not VALUE]) == 1:
         return _dress(_unary(operation, kernel), operation)
@@ -132,7 +133,11 @@ def pointwise(body=None, *, fast=None, **options) -> Any:
             return _with_array(call, args)
     call.operator = _binary(operation, kernel, as_operator)
     call.operator.__name__ = operation.name
+    call.operator.__signature__ = _OPERATOR
     return call
+
+
+_OPERATOR = inspect.signature(lambda self, other: None)
 
 
 def _with_array(call, args):

@@ -349,7 +349,7 @@ def _soft_targets(input, target, weight, reduction, label_smoothing, axis):
 # ----- probabilities -----
 
 
-@primitive(name="binary_cross_entropy", dtypes=FLOATING)
+@primitive(name="binary_cross_entropy", dtypes=FLOATING, elementwise=True)
 def _bce(input: mx.array, target: mx.array) -> mx.array:
     """-(target·log(input) + (1 - target)·log(1 - input)), logarithms at least -100."""
     if not is_traced(input) and input.size and not bool(mx.all((input >= 0) & (input <= 1)).item()):

@@ -16,7 +16,7 @@ from .kinds import SAME, Operand, composite, primitive
 from .operation import check_apart, write_out
 
 
-@primitive(promote=SAME, promoted=("input", "other"), name="where")
+@primitive(promote=SAME, promoted=("input", "other"), name="where", elementwise=True)
 def _where(condition: mx.array, input: Operand, other: Operand) -> mx.array:
     """input where the condition holds, other elsewhere."""
     if condition.dtype not in (mx.bool_, mx.uint8):

@@ -8,11 +8,11 @@ import mlx.core as mx
 
 from .._autograd.history import check_inplace
 from .._core.device import NATIVE
-from .._core.dtype import FROM_MLX, SCALAR_TYPE_NAME, bfloat16, float16, float32
+from .._core.dtype import FROM_MLX, SCALAR_TYPE_NAME, bfloat16, bool_, float16, float32
 from .._core.errors import broadcast_shapes
 from .._core.tensor import Tensor
 from .complex_parts import conj
-from .kinds import adopt_result, composite, inplace, primitive
+from .kinds import SAME, adopt_result, composite, constant, inplace, primitive
 from .shape import permute, reshape, transpose
 
 
@@ -267,15 +267,14 @@ def _blend(input, made, beta, alpha):
             f"The expanded size of the tensor ({list(made.shape)}) must match the existing size "
             f"({list(input.shape)})"
         )
-    return input + made
+    return made + input
 
 
-def _check_factors(name, input, beta, alpha):
-    if input.dtype.category < 2 and (isinstance(beta, float) or isinstance(alpha, float)):
-        which = "beta" if isinstance(beta, float) else "alpha"
-        raise RuntimeError(
-            f"For integral input tensors, argument {which} must not be a floating point number."
-        )
+def _factor(value, kind):
+    """Return beta or alpha as it counts for tensors of a dtype: integers drop its fraction."""
+    if isinstance(value, complex) and not kind.is_complex:
+        raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
+    return int(value) if kind.category < 2 and isinstance(value, float) else value
 
 
 def _adder(name, multiply, names, text):
@@ -289,7 +288,7 @@ def _adder(name, multiply, names, text):
             raise TypeError(f"{name}() takes input, {first} and {second}, beta and alpha"
                             + (f"; missing: {', '.join(missing)}" if missing else ""))
         left, right = given[first], given[second]
-        _check_factors(name, input, beta, alpha)
+        beta, alpha = _factor(beta, input.dtype), _factor(alpha, input.dtype)
         if input.dtype is not left.dtype and left.dtype is right.dtype:
             raise RuntimeError(
                 f"self and mat2 must have the same dtype, but got {SCALAR_TYPE_NAME[input.dtype]} "
@@ -307,15 +306,52 @@ def _adder(name, multiply, names, text):
 
 addmm = _adder("addmm", mm, ("mat1", "mat2"), "beta * input + alpha * (mat1 @ mat2).")
 addmv = _adder("addmv", mv, ("mat", "vec"), "beta * input + alpha * (mat @ vec).")
-addr = _adder("addr", outer, ("vec1", "vec2"), "beta * input + alpha * outer(vec1, vec2).")
 baddbmm = _adder(
     "baddbmm",
     bmm,
     ("batch1", "batch2"),
     "beta * input + alpha * (batch1 @ batch2), batch by batch.",
 )
-addbmm = _adder("addbmm", lambda a, b: bmm(a, b).sum(0), ("batch1", "batch2"),
+addbmm = _adder("addbmm", lambda a, b: bmm(a, b).sum(0, dtype=a.dtype), ("batch1", "batch2"),
                 "beta * input + alpha * the sum of the products of a batch.")
+
+
+@primitive(promote=SAME)
+def addr(
+    input: mx.array, vec1: mx.array, vec2: mx.array, *, beta=1, alpha=1
+) -> mx.array:
+    """beta * input + alpha * outer(vec1, vec2)."""
+    kind = FROM_MLX[input.dtype]
+    for name, vector in (("vec1", vec1), ("vec2", vec2)):
+        if vector.ndim != 1:
+            raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {vector.ndim}-D")
+    for name, value in (("beta", beta), ("alpha", alpha)):
+        if isinstance(value, bool) and kind is not bool_:
+            raise RuntimeError(f"Boolean {name} only supported for Boolean results.")
+        if kind.category < 2 and isinstance(value, (float, complex)):
+            raise RuntimeError(
+                f"For integral input tensors, argument {name} must not be a floating point number."
+            )
+    size = vec1.size, vec2.size
+    if broadcast_shapes(tuple(input.shape), size) != size:
+        raise RuntimeError(
+            f"The expanded size of the tensor ({list(size)}) must match the existing size "
+            f"({list(input.shape)})"
+        )
+    vec1, vec2 = vec1[:, None], vec2[None]
+    if kind is bool_:
+        made = vec1 & vec2 & bool(alpha)
+        return made | input if beta else made
+    # One step after the other, and halves rounded after each, as PyTorch does.
+    made = vec1 * constant(_factor(alpha, kind), kind) * vec2
+    return made if beta == 0 else input * constant(_factor(beta, kind), kind) + made
+
+
+addr.gradients(
+    input=lambda grad, beta: grad * beta.conjugate(),
+    vec1=lambda grad, vec2, alpha: mv(grad, conj(vec2)) * alpha.conjugate(),
+    vec2=lambda grad, vec1, alpha: mv(transpose(grad, 0, 1), conj(vec1)) * alpha.conjugate(),
+)
 
 
 _addbmm_ = inplace(addbmm)
@@ -334,10 +370,12 @@ def addbmm_(self, batch1, batch2, *, beta=1, alpha=1):
 
 
 @composite
-def chain_matmul(*matrices):
+def chain_matmul(*matrices, out=None):
     """The product of several matrices, in the cheapest order."""
     from .linalg import multi_dot
-    return multi_dot(matrices)
+    if len(matrices) == 1:
+        return matrices[0]
+    return multi_dot(matrices, out=out)
 
 
 @primitive
@@ -415,7 +453,7 @@ def bilinear(input1, input2, weight, bias=None):
 
 
 @composite
-def tensordot(a, b, dims=2, *, out=None):
+def tensordot(a, b, dims=2, out=None):
     """Products summed over several dimensions of two tensors."""
     if isinstance(dims, Tensor):
         dims = dims.tolist()

@@ -19,13 +19,14 @@ from .._autograd.grad_mode import observers
 from .._autograd.history import STALE, renew
 from .._autograd.lanes import join_levels
 from .._autograd.node import FREED, Node, PackedSaved, Saved, sequence
+from .._core.arrangement import channels_last_stride, elementwise_stride, is_channels_last
 from .._core.batch import Batch, in_use, over_lanes
 from .._core.batched_storage import check_shared_write
 from .._core.device import META, NATIVE, STREAMS, device
 from .._core.dtype import SCALAR_TYPE_NAME, bfloat16, float16, float32, float64
 from .._core.evaluation import local, ready
 from .._core.promotion import can_cast, result_of, to_floating
-from .._core.tensor import TENSORS, Tensor, read, to_array, wrap
+from .._core.tensor import TENSORS, Tensor, read, restride, to_array, wrap
 from .interception import intercepted, interceptors
 from .overrides import call_overrides, is_override, overriding_in
 
@@ -66,6 +67,8 @@ class Operation:
         exact_numbers=False,
         scatters=False,
         strict_out=False,
+        elementwise=False,
+        channels_last=(),
     ):
         self.body = body
         self.name = name or body.__name__
@@ -76,6 +79,9 @@ class Operation:
         self.on_cpu = on_cpu
         self.scatters = scatters
         self.strict_out = strict_out
+        # Whose strides the result takes: all operands', or those of whichever is channels-last.
+        self.elementwise = elementwise
+        self.channels_last = channels_last
         self.differentiable = differentiable
         self.kernel = kernel or self.name
         # Beside half precision, numbers and 0-d tensors reach the body in float32.
@@ -208,6 +214,11 @@ class Operation:
         compute = self._computation(values, common)
         result = self.compute_on(where, common, inputs, compute, arrays)
         outputs = self._wrap(result, where)
+        if self.elementwise or self.channels_last:
+            for tensor in inputs:
+                if not tensor._layout.contiguous:
+                    self._arrange(outputs, values, inputs)
+                    break
         if out is not None:
             return self._write_out(out, outputs, inputs)
         if local.grad_enabled and self.differentiable:
@@ -286,6 +297,22 @@ class Operation:
         if self.returns is not None:
             return self.returns(*[None if a is None else wrap(a, where) for a in result])
         return tuple([None if a is None else wrap(a, where) for a in result])
+
+    def _arrange(self, outputs, values, inputs):
+        """Lay the results out in memory as the inputs are."""
+        results = outputs if isinstance(outputs, tuple) else (outputs,)
+        if self.elementwise:
+            operands = tuple([t._layout for t in inputs])
+            for made in results:
+                restride(made, elementwise_stride(operands, made._layout.size))
+            return
+        for name in self.channels_last:
+            models = _tensors_of(values[self.names.index(name)])
+            if all(is_channels_last(model._layout) for model in models):
+                for made in results:
+                    if made is not None and made._layout.ndim == models[0]._layout.ndim:
+                        restride(made, channels_last_stride(made._layout.size))
+                return
 
     def _write_out(self, out, outputs, inputs):
         for tensor in (*inputs, *(out if isinstance(out, (tuple, list)) else (out,))):

@@ -112,7 +112,7 @@ def _flipped(array: mx.array, axis: int, start: int, stop: int) -> mx.array:
 _MODES = {"reflect": _reflect, "replicate": _replicate, "circular": _wrap_around}
 
 
-@primitive(name="pad")
+@primitive(name="pad", channels_last=("input",))
 def _pad_with_itself(input: mx.array, padding: tuple, mode: str) -> mx.array:
     extend = _MODES[mode]
     lead = input.ndim - len(padding)

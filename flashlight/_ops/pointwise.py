@@ -129,13 +129,13 @@ sigmoid = _unary(
 # Rules of hot functions, as one operation each: fewer nodes, and rounded once in half precision.
 
 
-@primitive(name="tanh_backward")
+@primitive(name="tanh_backward", elementwise=True)
 def _tanh_grad(grad: mx.array, result: mx.array) -> mx.array:
     """The gradient of tanh from its result."""
     return kernels.tanh_gradient(grad, result)
 
 
-@primitive(name="sigmoid_backward")
+@primitive(name="sigmoid_backward", elementwise=True)
 def _sigmoid_grad(grad: mx.array, result: mx.array) -> mx.array:
     """The gradient of sigmoid from its result."""
     return kernels.sigmoid_gradient(grad, result)
@@ -235,7 +235,7 @@ def round_(input, *, decimals=0):
 round_.__name__ = round_.__qualname__ = "round"
 
 
-@primitive(name="round")
+@primitive(name="round", elementwise=True)
 def _round_decimals(input: mx.array, decimals) -> mx.array:
     """Round to decimals."""
     scale = 10.0 ** abs(decimals)
@@ -428,7 +428,7 @@ def ldexp(input, other):
     return mul(input, pow_(2.0, other))
 
 
-@primitive(promote=SAME, exact_numbers=True)
+@primitive(promote=SAME, exact_numbers=True, elementwise=True)
 def lerp(input: mx.array, end: mx.array, weight: Operand) -> mx.array:
     """input + weight * (end - input), computed from the nearer end."""
     half = input.dtype in (mx.float16, mx.bfloat16)
@@ -447,7 +447,7 @@ lerp.gradients(input=lambda grad, weight: grad * _conjugate(1 - weight),
                weight=lambda grad, input, end: grad * _c(end - input))
 
 
-@primitive(promote=SAME)
+@primitive(promote=SAME, elementwise=True)
 def addcmul(input: mx.array, tensor1: mx.array, tensor2: mx.array, *, value=1) -> mx.array:
     """input + value * tensor1 * tensor2."""
     return _in_single(_addcmul, input, tensor1, tensor2, value)
@@ -470,7 +470,7 @@ addcmul.gradients(input=lambda grad: grad,
                   tensor2=lambda grad, tensor1, value: grad * _conjugate(tensor1 * value))
 
 
-@primitive(promote=SAME)
+@primitive(promote=SAME, elementwise=True)
 def addcdiv(input: mx.array, tensor1: mx.array, tensor2: mx.array, *, value=1) -> mx.array:
     """input + value * tensor1 / tensor2. Raises RuntimeError for integers."""
     if FROM_MLX[input.dtype].category < 2:
@@ -594,7 +594,7 @@ def absolute(input):
     return abs_(input)
 
 
-@primitive(returns=None, differentiable=False, many=True, name="frexp")
+@primitive(returns=None, differentiable=False, many=True, name="frexp", elementwise=True)
 def _frexp(input: mx.array) -> tuple:
     """Split into a fraction in [1/2, 1) and a power of two."""
     wide = input.astype(mx.float32) if input.dtype in (mx.float16, mx.bfloat16) else input

@@ -123,6 +123,7 @@ _MAX_POOLS = {
         name=f"max_pool{rank}d_with_indices",
         node=f"max_pool{rank}_d_with_indices",
         returns=Pooled,
+        channels_last=("input",),
     )
     for rank in (1, 2, 3)
 }
@@ -188,7 +189,8 @@ def _avg_pool_body(input: mx.array, kernel, stride, padding, counts, include_pad
 
 
 _AVG_POOLS = {
-    rank: primitive(_avg_pool_body, name=f"avg_pool{rank}d", node=f"avg_pool{rank}_d")
+    rank: primitive(_avg_pool_body, name=f"avg_pool{rank}d", node=f"avg_pool{rank}_d",
+                    channels_last=("input",) if rank == 2 else ())
     for rank in (1, 2, 3)
 }
 

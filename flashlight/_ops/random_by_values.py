@@ -6,6 +6,7 @@ import mlx.core as mx
 import numpy as np
 
 from .._core import samplers, sequential
+from .._core.arrangement import preserved_stride
 from .._core.device import META
 from .._core.dtype import FLOATING, SCALAR_TYPE_NAME, float32, float64, int64
 from .._core.errors import broadcast_shapes, not_implemented_for
@@ -14,7 +15,7 @@ from .._core.layout import layout as layout_of
 from .._core.tensor import Tensor, read, wrap
 from .._kernels import random as kernels
 from .._kernels import random_gradients
-from .creation import filled, preserved_stride
+from .creation import filled
 from .drawing import (
     BERNOULLI,
     FOLLOW,

@@ -33,7 +33,7 @@ def argsorted(input: mx.array, dim: int, descending: bool) -> mx.array:
     return (n - 1 - mx.argsort(input[backwards], axis=dim))[backwards]
 
 
-@primitive(name="sort", returns=Sort, dtypes=REAL, kernel="sort_stable")
+@primitive(name="sort", returns=Sort, dtypes=REAL, kernel="sort_stable", elementwise=True)
 def _sort(input: mx.array, dim=-1, descending=False) -> mx.array:
     """Sort along a dimension, stably."""
     dim = wrap_dim(dim, input.ndim)

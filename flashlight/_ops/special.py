@@ -206,7 +206,7 @@ digamma = _unary(
 )
 
 
-@primitive(promote=INT_TO_FLOAT, dtypes=REAL, name="polygamma", kernel="polygamma")
+@primitive(promote=INT_TO_FLOAT, dtypes=REAL, name="polygamma", kernel="polygamma", elementwise=True)
 def _polygamma(n, input: mx.array) -> mx.array:
     """The n-th derivative of digamma."""
     return gamma.polygamma(n, input)

@@ -73,7 +73,7 @@ def _resize(name):
         size = tuple(input_shape)[2:]
         return _resize_backward(grad, size, mode, counts, scales, align_corners, antialias, name)
 
-    operation = primitive(_resize_body, name=name.replace("_d", "d"), node=name)
+    operation = primitive(_resize_body, name=name.replace("_d", "d"), node=name, channels_last=("input",))
     operation.gradients(input=rule)
     return operation
 
