@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mlx.core as mx
 
-from .._core.dtype import FROM_MLX, check_supported
-from .._core.errors import wrap_dim
+from .._core.dtype import FROM_MLX, bool_
+from .._core.errors import not_implemented_for, wrap_dim
 from .._kernels import reduction as kernels
 from .._kernels import softmax as softmax_kernels
 from .arithmetic import REAL
@@ -13,37 +13,38 @@ from .complex_parts import conj
 from .joining import cat
 from .kinds import INT_TO_FLOAT, composite, primitive
 from .pointwise import exp, log, where
+from .reduction import accumulated
 from .return_types import ALL
 from .shape import narrow
 
 
-def _typed(input, dtype):
-    if dtype is not None:
-        return input.astype(check_supported(dtype).mlx)
-    return input.astype(mx.int64) if FROM_MLX[input.dtype].category < 2 else input
+def _scan(name, kernel, verb):
+    def body(input: mx.array, dim, *, dtype=None) -> mx.array:
+        dim = wrap_dim(dim, input.ndim)
+        if dtype is bool_:
+            raise not_implemented_for(f"{name}_out_cpu", dtype)
+        return accumulated(kernel, input, dtype, dim)
+    body.__name__, body.__module__ = name, __name__
+    made = primitive(body)
+
+    def scan(input, dim, *, dtype=None, out=None):
+        if out is not None:
+            return made(input, dim, dtype=dtype or out.dtype, out=out)
+        return made(input, dim, dtype=dtype)
+    scan.__name__ = scan.__qualname__ = name
+    scan.__doc__ = f"The running {verb[0]} along `dim`; integers {verb[1]} as int64."
+    scan = composite(scan)
+    scan.gradients = made.gradients
+    return scan
 
 
-@primitive
-def cumsum(input: mx.array, dim, *, dtype=None) -> mx.array:
-    """The running sum along `dim`; integers add up as int64."""
-    dim = wrap_dim(dim, input.ndim)
-    input = _typed(input, dtype)
-    return kernels.cumsum(input, dim) if input.ndim and input.size else input
-
-
+cumsum = _scan("cumsum", kernels.cumsum, ("sum", "add up"))
+cumprod = _scan("cumprod", kernels.cumprod, ("product", "multiply"))
 cumsum.gradients(input=lambda grad, dim: _reversed_sum(grad, dim))
 
 
 def _reversed_sum(grad, dim):
     return cumsum(grad.flip(dim), dim).flip(dim) if grad.ndim and grad.numel() else grad
-
-
-@primitive
-def cumprod(input: mx.array, dim, *, dtype=None) -> mx.array:
-    """The running product along `dim`; integers multiply as int64."""
-    dim = wrap_dim(dim, input.ndim)
-    input = _typed(input, dtype)
-    return kernels.cumprod(input, dim) if input.ndim and input.size else input
 
 
 def _cumprod_rule(grad, input, result, dim):

@@ -50,14 +50,18 @@ def _spread(grad, input_shape, dim, keepdim):
     return restore(grad, input_shape, dim, keepdim).expand(input_shape)
 
 
+def accumulated(kernel, input: mx.array, dtype, *where) -> mx.array:
+    """Add up or multiply in `dtype`, of which integers wrap; the kernels make integers int64."""
+    if dtype is None:
+        return kernel(input, *where)
+    kind = check_supported(dtype).mlx
+    return kernel(input.astype(kind), *where).astype(kind)
+
+
 @primitive(name="sum")
 def _sum(input: mx.array, dim=None, keepdim=False, *, dtype=None) -> mx.array:
     """Sum over dimensions."""
-    if dtype is not None:
-        input = input.astype(check_supported(dtype).mlx)
-    elif FROM_MLX[input.dtype].category < 2:
-        input = input.astype(mx.int64)
-    return kernels.sum(input, reduced(dim, input.ndim), keepdim)
+    return accumulated(kernels.sum, input, dtype, reduced(dim, input.ndim), keepdim)
 
 
 _sum.gradients(
@@ -115,12 +119,12 @@ def mean(input, dim=None, keepdim=False, *, dtype=None):
 
 
 @composite
-def nansum(input, dim=None, keepdim=False, *, dtype=None):
+def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
     """The sum without NaNs."""
     if input.dtype.is_complex:
         raise RuntimeError("nansum does not support complex inputs")
     cleaned = where(isnan(input), 0, input) if input.dtype.category == 2 else input
-    return _sum(cleaned, dim, keepdim, dtype=dtype)
+    return sum(cleaned, dim, keepdim, dtype=dtype, out=out)
 
 
 @composite
@@ -138,18 +142,16 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
 @primitive(name="prod")
 def _prod(input: mx.array, dim=None, keepdim=False, *, dtype=None) -> mx.array:
     """Product over dimensions."""
-    if dtype is not None:
-        input = input.astype(check_supported(dtype).mlx)
-    elif FROM_MLX[input.dtype].category < 2:
-        input = input.astype(mx.int64)
-    return kernels.prod(input, reduced(dim, input.ndim), keepdim)
+    return accumulated(kernels.prod, input, dtype, reduced(dim, input.ndim), keepdim)
 
 
 @composite
-def prod(input, dim=None, keepdim=False, *, dtype=None):
+def prod(input, dim=None, keepdim=False, *, dtype=None, out=None):
     """The product, of all elements or over `dim`; integers multiply as int64."""
     if isinstance(dim, dtype_class) and dtype is None:
         dim, dtype = None, dim
+    if out is not None:
+        return _prod(input, dim, keepdim, dtype=dtype or out.dtype, out=out)
     return _prod(input, dim, keepdim, dtype=dtype)
 
 
