@@ -535,7 +535,7 @@ def index(input, indices):
 @primitive(differentiable=False)
 def nonzero_static(input: mx.array, *, size, fill_value=-1) -> mx.array:
     """Return the first `size` positions of nonzero elements, filled up with `fill_value`."""
-    found = np.argwhere(np.asarray(evaluate(input, "nonzero_static()")))[:size]
+    found = np.argwhere(np.asarray(evaluate(input != 0, "nonzero_static()")))[:size]
     made = np.full((size, input.ndim), fill_value, np.int64)
     made[:len(found)] = found
     return mx.array(made)
