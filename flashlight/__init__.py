@@ -93,7 +93,7 @@ from . import _tensor, _tensor_str, _utils, serialization
 from .serialization import load, save
 
 from . import accelerator, backends, cpu, cuda, mps, profiler
-from . import fft, linalg, nn, special
+from . import fft, linalg, nn, quasirandom, special
 from . import compiler, func
 from .compiler import compile
 from .func import vmap
