@@ -7,6 +7,7 @@ import itertools
 from typing import NamedTuple
 
 from .._core.evaluation import local
+from .._core.layout import Layout
 from .._core.tensor import Tensor
 from .grad_mode import _set_grad_enabled
 from .node import AccumulateGrad, Node
@@ -290,7 +291,8 @@ keeps_strides = [True]
 
 def _laid_out(grad: Tensor, leaf: AccumulateGrad) -> Tensor:
     """Return a copy of `grad` with the strides of a leaf whose memory has no gaps."""
-    if not (keeps_strides[0] and leaf.layout.is_dense()) or grad.is_sparse:
+    strided = type(leaf.layout) is type(grad._layout) is Layout
+    if not (strided and keeps_strides[0] and leaf.layout.is_dense()):
         return own_copy(grad)
     made = leaf.variable.detach().clone()
     return made.copy_(grad)

@@ -59,6 +59,12 @@ def _detach(input):
     return input.detach()
 
 
+def _narrow(input, dim, start, length):
+    if dim >= input.ndim > 0:  # PyTorch: no IndexError, unlike everywhere else
+        raise RuntimeError(f"narrow_copy(): expected dim < {input.ndim}, got {dim}")
+    return narrow(input, dim, start, length)
+
+
 def _view(input, size):
     return view_method(input, dtype=size) if isinstance(size, dtype) else view_method(input, size)
 
@@ -69,7 +75,7 @@ _COPIES = {
     "detach_copy": _detach,
     "diagonal_copy": diagonal,
     "expand_copy": expand,
-    "narrow_copy": narrow,
+    "narrow_copy": _narrow,
     "permute_copy": permute,
     "select_copy": select,
     "slice_copy": slice_,

@@ -550,17 +550,15 @@ def vecdot(x, y, *, dim=-1):
 @composite
 def vander(x, N=None):
     """The powers of the elements of x, (…, n) -> (…, n, N)."""
-    if x.ndim == 0:
-        raise RuntimeError("Expected dim with at least 1 dimension")
+    x = x if x.ndim else x.reshape(1)
     n = x.shape[-1] if N is None else N
-    if n <= 1 and N is not None:
+    if n <= 1:
         raise RuntimeError(f"N must be greater than 1, got {n}")
     kind = x.dtype if x.dtype.category else x.long().dtype
     column = as_dtype(x, kind).unsqueeze(-1)
     ones = column.new_ones(column.shape)
     from .cumulative import cumprod
-    powers = cumprod(column.expand((*x.shape, n - 1)), -1) if n > 1 else ones.narrow(-1, 0, 0)
-    return cat([ones, powers], -1) if n else ones.narrow(-1, 0, 0)
+    return cat([ones, cumprod(column.expand((*x.shape, n - 1)), -1)], -1)
 
 
 @composite

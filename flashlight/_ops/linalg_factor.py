@@ -487,7 +487,9 @@ def householder_product(input, tau):
     A = input
     check_reflections("torch.linalg.householder_product", A, tau)
     rows, columns = A.shape[-2:]
-    Q = _eye(A, rows, columns).expand(A.shape) + (A.sum() * 0 if A.numel() == 0 else 0)
+    # without reflections the result still depends, with gradient zero, on both
+    nothing = A.narrow(-1, 0, 0).sum() + tau.narrow(-1, 0, 0).sum()
+    Q = _eye(A, rows, columns).expand(A.shape) + nothing
     return _reflect(A, tau, Q, False, True)
 
 

@@ -34,6 +34,8 @@ slice_scatter = _writer("slice_scatter", lambda made, dim=0, start=None, end=Non
     made, dim, start, end, step), "Return `input` with a slice of a dimension replaced.")
 diagonal_scatter = _writer("diagonal_scatter", lambda made, offset=0, dim1=0, dim2=1: made.diagonal(
     offset, dim1, dim2), "Return `input` with a diagonal replaced.")
+
+
 @primitive
 def as_strided_scatter(
     input: mx.array, src: mx.array, size, stride, storage_offset=None
@@ -48,14 +50,6 @@ def as_strided_scatter(
         tuple(size), tuple(stride), storage_offset or 0, FROM_MLX[input.dtype], CPU
     )
     return recipe(tuple(input.shape), target).write(input, src)
-
-
-as_strided_scatter.gradients(
-    input=lambda grad, size, stride, storage_offset: as_strided_scatter(
-        grad, grad.new_zeros(size), size, stride, storage_offset),
-    src=lambda grad, size, stride, storage_offset: grad.contiguous().as_strided(
-        size, stride, storage_offset),
-)
 
 
 as_strided_scatter.gradients(

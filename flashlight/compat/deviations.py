@@ -37,6 +37,23 @@ DEVIATIONS = (
         differs="the dtype objects exist, and so do rules about them (`promote_types`); making a "
         "tensor of one raises",
         instead="use complex64, or keep real and imaginary parts as two float64 tensors",
+        rows=("ops.*.cdouble[[]*", "ops.*.chalf[[]*", "ops.error.complex[[]*",
+              "ops.error.nn_functional_conv?d[[]*"),
+    ),
+    Deviation(
+        name="The gradient of as_strided_scatter is that of the function",
+        why="PyTorch 2.13 gives `input` the gradient of the elements that were replaced, and zero "
+        "for those that were kept; it is the other way around",
+        differs="the gradient for `input` is zero where `src` took over, and passes elsewhere",
+        instead="nothing to do",
+        rows=("ops.grad*.as_strided_scatter[[]*",),
+    ),
+    Deviation(
+        name="fft.ihfft2 and ihfftn write into out=",
+        why="PyTorch 2.13 leaves `out=` as it was when there is one dimension to transform along",
+        differs="`out=` holds the result",
+        instead="nothing to do",
+        rows=("ops.out.fft_ihfft2[[]*", "ops.out.fft_ihfftn[[]*"),
     ),
     Deviation(
         name="Tensors of several devices can be mixed",
