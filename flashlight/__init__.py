@@ -107,7 +107,12 @@ from .amp.autocast_mode import (
 )  # fmt: skip
 from .accelerator.streams import Event, Stream
 from .cuda import OutOfMemoryError
-from . import functional, hub, multiprocessing, overrides, testing, types
+from . import (
+    distributed, functional, futures, hub, jit, mtia, multiprocessing, overrides, testing, types,
+    xpu,
+)  # fmt: skip
+from .futures import Future
+from .jit import fork, wait
 from .utils import checkpoint as _checkpoint
 from .utils import data as _data
 

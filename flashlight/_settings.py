@@ -25,7 +25,7 @@ class AcceleratorError(RuntimeError):
     """An error that an accelerator reports."""
 
 
-class JITException(RuntimeError):
+class JITException(Exception):
     """An error of TorchScript's, which flashlight does not have; kept for except clauses."""
 
 

@@ -126,6 +126,21 @@ DEVIATIONS = (
         instead="exchange files with torch.save and torch.load, or with safetensors",
     ),
     Deviation(
+        name="TorchScript is switched off",
+        why="it compiles to PyTorch's own interpreter",
+        differs="torch.jit is what PyTorch's is with PYTORCH_JIT=0: `script` and `trace` return "
+        "the function or module that they are given; what handles compiled programs (`load`, "
+        "`save`, `freeze`) is missing",
+        instead="use torch.compile for speed, and a state_dict to save a model",
+    ),
+    Deviation(
+        name="torch.distributed is that of a PyTorch built without it",
+        why="processes do not exchange tensors yet",
+        differs="`torch.distributed.is_available()` returns False, and little else is there; "
+        "torch.xpu and torch.mtia answer as in a PyTorch built without them, too",
+        instead="train in one process",
+    ),
+    Deviation(
         name="Programs started by subprocess are on their own",
         why="only multiprocessing's children are known to belong to the program",
         differs="a Python program that is started by subprocess, os.exec or a shell imports the "

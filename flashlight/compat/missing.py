@@ -1,7 +1,7 @@
 """The names of PyTorch's that flashlight does not have, each with its reason and an alternative.
 
 Such a name is absent: `hasattr` is False, so that packages fall back as they do on an older
-PyTorch. Asking for it raises AttributeError, or ImportError in `from torch import name`, with the
+PyTorch. `module.*` stands for whatever of a module is not in our module's `__all__`. Asking for it raises AttributeError, or ImportError in `from torch import name`, with the
 reason. `attach` puts that in place for the public modules and for Tensor.
 """
 
@@ -29,9 +29,10 @@ class Missing:
 
 MISSING = (
     Missing(
-        names=("torch.jit",),
+        names=("torch.jit.*",),
         reason="TorchScript compiles to PyTorch's own interpreter, which MLX has no part of",
-        instead="call the function as it is; torch.compile traces it into fused MLX kernels",
+        instead="call the function as it is (torch.compile traces it into fused MLX kernels), and "
+        "save the state_dict",
     ),
     Missing(
         names=("torch.fx", "torch.export", "torch.onnx", "torch._dynamo", "torch._inductor"),
@@ -62,7 +63,7 @@ MISSING = (
         instead="use to_sparse_bsr(), or a dense tensor with zeros",
     ),
     Missing(
-        names=("torch.xpu", "torch.mtia", "torch.Tensor.xpu", "torch.Tensor.ipu",
+        names=("torch.xpu.*", "torch.mtia.*", "torch.Tensor.xpu", "torch.Tensor.ipu",
                "torch.Tensor.mtia", "torch.is_vulkan_available"),
         reason="MLX runs on Metal, CUDA and the CPU only",
         instead='use the devices "mps", "cuda" or "cpu"',
@@ -74,14 +75,15 @@ MISSING = (
         instead="write the operation with tensors, or as an mlx.core.fast kernel",
     ),
     Missing(
-        names=("torch.distributed",),
-        reason="processes do not exchange tensors yet",
+        names=("torch.distributed.*",),
+        reason="processes do not exchange tensors yet, so this is a PyTorch built without it, and "
+        "torch.distributed.is_available() returns False",
         instead="train in one process, or use mlx.core.distributed on the arrays",
     ),
     Missing(
-        names=("torch.package", "torch.futures", "torch.monitor"),
+        names=("torch.package", "torch.monitor"),
         reason="it belongs to PyTorch's deployment services",
-        instead="use pickle or torch.save, and concurrent.futures",
+        instead="use pickle or torch.save",
     ),
 )
 
@@ -147,7 +149,8 @@ class MissingFinder(importlib.abc.MetaPathFinder):
         reason = f"{entry.reason}. Instead: {entry.instead}."
         if "_handle_fromlist" in callers:
             # `from torch import jit` would drop a ModuleNotFoundError and its text.
-            raise ImportError(f"cannot import name {rest!r} from 'torch': {reason}", name=fullname)
+            owner, _, name = f"torch.{rest}".rpartition(".")
+            raise ImportError(f"cannot import name {name!r} from {owner!r}: {reason}", name=fullname)
         raise ModuleNotFoundError(f"No module named 'torch.{rest}': {reason}", name=fullname)
 
 

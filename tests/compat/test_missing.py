@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import sys
 from fnmatch import fnmatchcase
 from types import ModuleType
 
@@ -36,9 +35,14 @@ def flashlight_has(name: str) -> bool:
 def test_every_record_is_of_a_name_that_pytorch_has_and_flashlight_lacks(name):
     owner, _, last = name.rpartition(".")
     if last.endswith("*"):
-        holder = torch.Tensor if owner == "torch.Tensor" else sys.modules[owner]
-        ours = flashlight.Tensor if owner == "torch.Tensor" else flashlight
+        holder = torch.Tensor if owner == "torch.Tensor" else importlib.import_module(owner)
+        ours = flashlight
+        for part in owner.split(".")[1:]:
+            ours = getattr(ours, part)
         theirs = [known for known in dir(holder) if fnmatchcase(known, last)]
+        if last == "*":
+            public = set(getattr(holder, "__all__", theirs)) - set(ours.__all__)
+            theirs = [known for known in theirs if known in public and known[0] != "_"]
         assert theirs, "PyTorch has no such name"
         assert not [known for known in theirs if hasattr(ours, known)]
         return
@@ -59,16 +63,17 @@ def test_records_are_complete_sentences_in_the_page():
 
 
 def test_the_reason_is_found_for_a_name_below_a_missing_module():
-    assert missing.find("torch.jit.script") is missing.find("torch.jit")
+    assert missing.find("torch.fx.proxy.Proxy") is missing.find("torch.fx")
+    assert missing.find("torch.jit.load") is missing.find("torch.jit.frontend")
     assert missing.find("torch.quantize_per_tensor") is not None
     assert missing.find("torch.nn.Linear") is None
 
 
 def test_a_missing_module_attribute():
-    assert not hasattr(flashlight, "jit")
-    assert getattr(flashlight, "jit", None) is None
-    with pytest.raises(AttributeError, match=r"^module 'torch' has no attribute 'jit': .*Instead"):
-        _ = flashlight.jit
+    assert not hasattr(flashlight, "fx")
+    assert getattr(flashlight, "fx", None) is None
+    with pytest.raises(AttributeError, match=r"^module 'torch' has no attribute 'fx': .*Instead"):
+        _ = flashlight.fx
     with pytest.raises(AttributeError, match=r"^module 'torch' has no attribute 'no_such_name'$"):
         _ = flashlight.no_such_name
 
@@ -96,11 +101,13 @@ def test_an_error_inside_a_property_is_not_hidden():
 
 
 def test_importing_a_missing_module():
-    with pytest.raises(ImportError, match="cannot import name 'jit' from 'torch': TorchScript"):
-        from flashlight import jit  # noqa: F401
-    with pytest.raises(ModuleNotFoundError, match=r"No module named 'torch\.jit': TorchScript"):
-        import flashlight.jit  # noqa: F401
-    assert importlib.util.find_spec("flashlight.jit") is None
+    with pytest.raises(ImportError, match="cannot import name 'fx' from 'torch': there is no"):
+        from flashlight import fx  # noqa: F401
+    with pytest.raises(ImportError, match=r"cannot import name 'load' from 'torch\.jit': Torch"):
+        from flashlight.jit import load  # noqa: F401
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'torch\.fx': there is no"):
+        import flashlight.fx  # noqa: F401
+    assert importlib.util.find_spec("flashlight.fx") is None
 
 
 def test_a_module_that_answers_for_some_names_itself(monkeypatch):
