@@ -72,11 +72,11 @@ def fma32(a: np.ndarray, b: float, c: float) -> np.ndarray:
     return total.astype(np.float32)
 
 
-def fma64(a: np.ndarray, b: float, c: float) -> np.ndarray:
+def fma64(a: np.ndarray, b: float, c: float | np.ndarray) -> np.ndarray:
     """a·b + c rounded once, for float64 (Boldo & Melquiond 2008, through rounding to odd)."""
-    if c == 0:
+    if not np.any(c):
         return a * b + 0.0
-    if not (math.isfinite(b) and math.isfinite(c)) or abs(b) > 2.0**900:
+    if not (math.isfinite(b) and np.all(np.isfinite(c))) or abs(b) > 2.0**900:
         return a * b + c
     product, product_error = two_product(a, b)
     low_sum, low_error = two_sum(product_error, c)

@@ -8,9 +8,19 @@ import mlx.core as mx
 import numpy as np
 
 from .._core.device import META, resolve
-from .._core.dtype import TO_COMPLEX, check_supported, complex64, get_default_dtype, int64
+from .._core.dtype import (
+    TO_COMPLEX,
+    bool_,
+    check_supported,
+    complex64,
+    float32,
+    float64,
+    get_default_dtype,
+    int64,
+)
+from .._core.errors import not_implemented_for
 from .._core.evaluation import ensure_memory
-from .._core.exact import cast
+from .._core.exact import cast, fma32, fma64
 from .._core.tensor import Tensor
 from .creation import _bytes_of, _cast_host, _deliver, filled, finish
 
@@ -37,14 +47,15 @@ def arange(*args, out=None, dtype=None, layout=None, device=None, pin_memory=Fal
         raise RuntimeError("step must be nonzero")
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    count = (
-        max(0, math.ceil((end - start) / step))
-        if not all(isinstance(v, int) for v in (start, end, step))
-        else max(0, -((start - end) // step))
-    )
+    if not dtype.category % 3:
+        raise not_implemented_for("arange_cpu", dtype)
+    if dtype is int64:  # PyTorch counts in integers, but only here
+        start, end, step = int(start), int(end), int(step)
+        if step == 0:
+            raise ValueError("step must be nonzero")
+    whole = all(isinstance(v, int) for v in (start, end, step))
+    count = max(0, -((start - end) // step) if whole else math.ceil((end - start) / step))
     check_supported(dtype)
-    if dtype.category < 2 and int(step) == 0:
-        raise ValueError("step must be nonzero")
     where = resolve(device)
     ensure_memory(_bytes_of((count,), dtype))
     if where is META:
@@ -53,9 +64,25 @@ def arange(*args, out=None, dtype=None, layout=None, device=None, pin_memory=Fal
         host = np.arange(count, dtype=np.int64) * int(step) + int(start)
         made = finish(mx.array(host.astype(dtype.numpy), dtype.mlx), where)
     else:
-        host = np.arange(count, dtype=np.float64) * step + start
-        made = finish(_cast_host(host, dtype), where)
+        made = finish(_cast_host(_counted(start, step, count, dtype), dtype), where)
     return _deliver(made, out, requires_grad)
+
+
+def _counted(start, step, count, kind):
+    """Return start + step·i with the roundings of PyTorch's AVX2 kernel: of the first number in
+    each register, from which it counts on, and of the result.
+    """
+    width = 32 // kind.itemsize
+    index = np.arange(count)
+    in_registers = count - count % (2 * width)
+    first = index - np.where(index < in_registers, index % width, 0)
+    if kind is float64:
+        base = fma64(first.astype(np.float64), float(step), float(start))
+        return fma64((index - first).astype(np.float64), float(step), base)
+    wide = np.float64 if kind is float32 else np.float32
+    step = wide(step)
+    base = cast(wide(start) + step * first.astype(wide), kind.name).astype(wide)
+    return base + step * (index - first).astype(wide)
 
 
 def range_(
@@ -108,11 +135,13 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
     if isinstance(start, complex) or isinstance(end, complex):
         plain = TO_COMPLEX.get(plain, complex64)
     kind = check_supported(dtype or (out.dtype if out is not None else plain))
-    if kind.category < 2:
-        host = _even_integers(start, end, steps, kind)
-    else:
-        host = _even(start, end, steps)
-    return _deliver(finish(_cast_host(host, kind), resolve(device)), out, requires_grad)
+    if kind is bool_:
+        raise not_implemented_for("linspace_cpu", kind)
+    return _deliver(
+        finish(_cast_host(_spaced(start, end, steps, kind), kind), resolve(device)),
+        out,
+        requires_grad,
+    )
 
 
 def _check_numbers(name, steps, *values):
@@ -138,13 +167,45 @@ def _even(start, end, steps):
     return np.where(index < steps // 2, start + step * index, end - step * (steps - 1 - index))
 
 
-def _even_integers(start, end, steps, kind):
-    step = np.float32((float(end) - float(start)) / (steps - 1)) if steps > 1 else 0
-    index = np.arange(steps)
-    low, high = int(start), int(end)
-    return np.where(
-        index < steps / 2, np.trunc(low + step * index), np.trunc(high - step * (steps - 1 - index))
+def _spaced(start, end, steps, kind):
+    """Return what `_even` does with PyTorch's roundings: multiply-adds are fused (its halves are
+    rounded after each step instead), and integers are truncated at the end.
+    """
+    if kind.is_complex:
+        return _even(np.complex64(start), np.complex64(end), steps)
+    if kind.category < 2:
+        start, end = (float(_as_integer(v, kind)) for v in (start, end))
+    elif kind.itemsize == 2:
+        return _spaced_halves(start, end, steps, kind.name)
+    if steps < 2:
+        return np.full(steps, start)
+    wide, fused = (np.float32, fma32) if kind is float32 else (np.float64, fma64)
+    start, end = wide(start), wide(end)
+    step = (end - start) / wide(steps - 1)
+    up, down = np.arange(steps // 2), np.arange((steps - 1) // 2, -1, -1)
+    return np.concatenate(
+        [fused(up.astype(wide), step, start), fused(down.astype(wide), -step, end)]
     )
+
+
+def _spaced_halves(start, end, steps, name):
+    def half(values):
+        return cast(np.asarray(values, np.float32), name).astype(np.float32)
+    start, end = half([start]), half([end])
+    if steps < 2:
+        return start[:steps]
+    step = half(half(end - start) / half([steps - 1]))
+    up, down = half(np.arange(steps // 2)), half(np.arange((steps - 1) // 2, -1, -1))
+    return np.concatenate([half(start + half(step * up)), half(end - half(step * down))])
+
+
+def _as_integer(value, kind):
+    """Return a number as PyTorch passes it to a kernel of integers: negative ones may wrap."""
+    limits = np.iinfo(kind.numpy)
+    low = limits.min if kind.is_signed or isinstance(value, float) else -limits.max
+    if not low <= value <= limits.max:
+        raise RuntimeError(f"value cannot be converted to type {kind.name}_t without overflow")
+    return int(np.int64(value).astype(kind.numpy))
 
 
 def logspace(
