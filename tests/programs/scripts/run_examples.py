@@ -1,7 +1,7 @@
 """Run examples one after the other in this process: run_examples.py JOBS.
 
-JOBS is a JSON file with a list of command lines. Prints a JSON object with the traceback of each
-that failed, by its place in the list.
+JOBS is a JSON file with a list of `threads`, `onednn` (whether PyTorch may use these kernels) and
+`arguments`. Prints a JSON object with the traceback of each that failed, by its place in the list.
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
 
 def main() -> None:
+    import torch
+
     jobs = json.loads(Path(sys.argv[1]).read_text())
     sys.path.insert(0, str(EXAMPLES))
     failures = {}
-    for place, (program, *arguments) in enumerate(jobs):
-        sys.argv = [program, *arguments]
+    for place, (threads, onednn, arguments) in enumerate(jobs):
+        program = arguments[0]
+        sys.argv = arguments
+        torch.set_num_threads(threads)
         try:
+            torch.backends.mkldnn.set_flags(onednn)
             with contextlib.redirect_stdout(sys.stderr):
                 runpy.run_path(str(EXAMPLES / program), run_name="__main__")
         except (Exception, SystemExit):
