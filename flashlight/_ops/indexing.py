@@ -7,6 +7,8 @@ import operator
 import mlx.core as mx
 import numpy as np
 
+from .._autograd.lanes import enter, leave, levels_of
+from .._core.batch import in_use, sort_levels
 from .._core.device import CPU, META
 from .._core.dtype import INTEGRAL, bool_, uint8
 from .._core.errors import broadcast_shapes
@@ -365,13 +367,67 @@ def _getitem(self, index):
             own.offset + (index + n if index < 0 else index) * own.stride[0],
         )
         return view_of(self, target, SelectBackward0)
+    key = _hashable(index if kind is tuple else (index,))
+    if key is not None:
+        found = _views.get((own, key))
+        if found is None:
+            items = normalize(index)
+            if len(_views) > 4096:
+                _views.clear()
+            found = _views[own, key] = apply_views(own, items)[0], _last_view(items)
+        return view_of(self, *found)
     items = normalize(index)
     target, tensors = apply_views(own, items)
     if not tensors:
         return view_of(self, target, _last_view(items))
     base = self if target is own else view_of(self, target, _last_view(items))
     tensors = expand_masks(target.size, tensors)
+    if in_use[0]:
+        return _looked_up(base, list(tensors.values()), tuple(tensors))
     return _index(base, list(tensors.values()), tuple(tensors))
+
+
+#: The layout and the kind of node of views by index, by layout and index.
+_views: dict = {}
+
+
+def _hashable(items: tuple) -> tuple | None:
+    """Return a key for an index of ints, slices of ints, None and Ellipsis; None for others."""
+    key = []
+    for item in items:
+        kind = type(item)
+        if kind is slice:
+            item = item.start, item.stop, item.step
+            for bound in item:
+                if bound is not None and type(bound) is not int:
+                    return None
+        elif kind is not int and item is not None and item is not Ellipsis:
+            return None
+        key.append(item)
+    return tuple(key)
+
+
+def _looked_up(base, indices, dims):
+    """Index inside vmap; a tensor that all lanes share is indexed once, outside of them.
+
+    Inside, each lane's gradient would have the size of the whole tensor.
+    """
+    levels = sort_levels({level for index in indices for level in levels_of(index)})
+    if not levels or levels_of(base):
+        return _index(base, indices, dims)
+    ndim = max(index.ndim for index in indices)
+    outside = []
+    for index in indices:
+        index = index.reshape((1,) * (ndim - index.ndim) + tuple(index.shape))
+        own = levels_of(index)
+        for level in reversed(levels):
+            index = leave(index, level, 0) if level in own else index.unsqueeze(0)
+        outside.append(index)
+    found = _index(base, outside, dims)
+    place = dims[0] if _place(dims, base.ndim) else 0
+    for level in levels:
+        found = enter(found, level, place)
+    return found
 
 
 class AliasBackward0(ViewNode):

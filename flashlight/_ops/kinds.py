@@ -41,6 +41,7 @@ from .operation import (
     observers,
 )  # fmt: skip
 from .overrides import call_overrides, is_override, overriding_in
+from .prepared import remembering
 
 __all__ = [
     "INT_TO_FLOAT", "SAME", "Operand", "composite", "inplace", "pointwise", "primitive", "view",
@@ -71,10 +72,7 @@ def primitive(body=None, **options) -> Any:
     if body is None:
         return functools.partial(primitive, **options)
     operation = Operation(body, **options)
-
-    def call(*args, **kwargs):
-        return operation(args, kwargs)
-    return _dress(call, operation)
+    return _dress(remembering(operation), operation)
 
 
 # ----- pointwise: the fast path -----
@@ -122,11 +120,12 @@ def pointwise(body=None, *, fast=None, **options) -> Any:
     kernel = fast or body
     if len([k for k in operation.kinds if k is not VALUE]) == 1:
         return _dress(_unary(operation, kernel), operation)
-    call = _dress(_binary(operation, kernel, operation), operation)
+    general = remembering(operation)
+    call = _dress(_binary(operation, kernel, general), operation)
 
-    def as_operator(args, kwargs):
+    def as_operator(*args, **kwargs):
         try:
-            return operation(args, kwargs)
+            return general(*args, **kwargs)
         except TypeError:
             if isinstance(args[1], (Tensor, int, float, complex)):
                 raise
@@ -162,15 +161,16 @@ def _given(input, other, rest):
 def _unary(operation, kernel):
     known: dict = {}
     _fast.append(known)
+    general = remembering(operation)
 
     def call(input=_ABSENT, *rest, **options):
         if type(input) not in TENSORS or rest or options:
-            return operation(() if input is _ABSENT else (input, *rest), options)
+            return general(*(() if input is _ABSENT else (input, *rest)), **options)
         layout = input._layout
         storage = input._storage
         made = known.get(layout)
         if made is None or storage.layout is not layout:
-            result = operation((input,), options)
+            result = general(input)
             if type(result) is Tensor and fast_paths[0]:
                 _learn_unary(operation, known, layout, result)
             return result
@@ -209,9 +209,8 @@ def _binary(operation, kernel, general):
     def call(input=_ABSENT, other=_ABSENT, *rest, **options):
         if type(input) not in TENSORS or rest or options:
             if other is not _ABSENT and input is _ABSENT:
-                options["other"] = other
-                return general((), options)
-            return general(_given(input, other, rest), options)
+                return general(other=other, **options)
+            return general(*_given(input, other, rest), **options)
         layout = input._layout
         if type(other) in TENSORS:
             kind = None
@@ -221,7 +220,7 @@ def _binary(operation, kernel, general):
             key = layout, kind
         made = known.get(key)
         if made is None or input._storage.layout is not layout:
-            result = general(_given(input, other, rest), options)
+            result = general(*_given(input, other, rest), **options)
             if type(result) is Tensor and fast_paths[0] and key is not None:
                 _learn_binary(operation, known, key, layout, result, kind)
             return result
@@ -229,7 +228,7 @@ def _binary(operation, kernel, general):
         if kind is None:
             right = other._storage
             if right.layout is not layout:
-                return general((input, other), options)
+                return general(input, other)
             array = kernel(input._storage.array, right.array)
         else:
             array = kernel(input._storage.array, constant(other, layout.dtype))
@@ -384,10 +383,26 @@ def view(body=None, *, name=None, varargs=None, many=False, node=None) -> Any:
     )
     node_class = type(f"{words}Backward0", (ViewsNode if many else ViewNode,), {"__slots__": ()})
 
+    known: dict = {}  # the layouts of views by the input's and by integers
+
     def call(*args, **kwargs):
         if interceptors:
             return intercepted(call, proceed, args, kwargs)
-        return proceed(args, kwargs)
+        if kwargs or many or not args or type(args[0]) not in TENSORS:
+            return proceed(args, kwargs)
+        input, *rest = args
+        for value in rest:
+            if type(value) is not int:
+                return proceed(args, kwargs)
+        key = input._layout, *rest
+        target = known.get(key)
+        if target is not None:
+            return view_of(input, target, node_class)
+        made = proceed(args, kwargs)
+        if len(known) > 4096:
+            known.clear()
+        known[key] = made._layout
+        return made
 
     def proceed(args, kwargs):
         values = operation.bind(args, kwargs)

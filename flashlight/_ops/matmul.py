@@ -8,7 +8,16 @@ import mlx.core as mx
 
 from .._autograd.history import check_inplace
 from .._core.device import NATIVE
-from .._core.dtype import FROM_MLX, SCALAR_TYPE_NAME, bfloat16, bool_, float16, float32
+from .._core.dtype import (
+    FROM_MLX,
+    SCALAR_TYPE_NAME,
+    bfloat16,
+    bool_,
+    complex64,
+    float16,
+    float32,
+    float64,
+)  # fmt: skip
 from .._core.errors import broadcast_shapes
 from .._core.tensor import Tensor
 from .complex_parts import conj
@@ -132,6 +141,14 @@ def matmul(input: mx.array, other: mx.array) -> mx.array:
         raise RuntimeError(str(error)) from None
     _no_bool("addmm_impl_cpu_", input.dtype)
     return product(input, other)
+
+
+def _plain_product(input, other):
+    return mx.matmul if input.dtype in (float32, float64, complex64) else None
+
+
+for _product in (matmul, mm, bmm):
+    _product.operation.shortcut = _plain_product
 
 
 def _refuse(input, other):
@@ -384,6 +401,17 @@ def linear(input: mx.array, weight: mx.array, bias: mx.array | None = None) -> m
     _same_linear(input, weight, bias)
     made = product(input, mx.swapaxes(weight, 0, 1) if weight.ndim == 2 else weight)
     return made if bias is None else made + bias
+
+
+def _plain_linear(input, weight, bias):
+    if weight.ndim != 2 or _plain_product(input, weight) is None:
+        return None
+    if bias is None:
+        return lambda input, weight: mx.matmul(input, weight.T)
+    return lambda input, weight, bias: mx.matmul(input, weight.T) + bias
+
+
+linear.operation.shortcut = _plain_linear
 
 
 def _same_linear(input, weight, bias):

@@ -99,6 +99,8 @@ class Operation:
         self.joint = None
         self.node_class = _node_class(node or self.name, self)
         self.function = None  # what users call, as overrides see it
+        #: From layouts and options to a function of the arrays alone, or None: see `prepared`.
+        self.shortcut = None
         self._plans: dict = {}
         self.pair_plans: list = [None] * 4  # for two tensors: which of them need a gradient
 
@@ -213,11 +215,11 @@ class Operation:
         arrays = [read(t) for t in inputs]
         compute = self._computation(values, common)
         result = self.compute_on(where, common, inputs, compute, arrays)
-        outputs = self._wrap(result, where)
+        outputs = self.wrap_all(result, where)
         if self.elementwise or self.channels_last:
             for tensor in inputs:
                 if not tensor._layout.contiguous:
-                    self._arrange(outputs, values, inputs)
+                    self.arrange(outputs, values, inputs)
                     break
         if out is not None:
             return self._write_out(out, outputs, inputs)
@@ -291,14 +293,14 @@ class Operation:
                 raise RuntimeError(f"{self.name}({shapes}): {error}") from None
             raise
 
-    def _wrap(self, result, where):
+    def wrap_all(self, result, where):
         if type(result) is mx.array or type(result) is Batch:
             return wrap(result, where)
         if self.returns is not None:
             return self.returns(*[None if a is None else wrap(a, where) for a in result])
         return tuple([None if a is None else wrap(a, where) for a in result])
 
-    def _arrange(self, outputs, values, inputs):
+    def arrange(self, outputs, values, inputs):
         """Lay the results out in memory as the inputs are."""
         results = outputs if isinstance(outputs, tuple) else (outputs,)
         if self.elementwise:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import math
 import operator
 import warnings
 
 import mlx.core as mx
 
-from .._core.dtype import FLOATING, FROM_MLX, bool_, check_supported, dtype
+from .._core.dtype import (
+    FLOATING,
+    FROM_MLX,
+    bool_,
+    check_supported,
+    dtype,
+    float32,
+    float64,
+)  # fmt: skip
 from .._core.errors import wrap_dim, wrap_dims
 from .._core.tensor import Tensor
 from .._kernels import reduction as kernels
@@ -63,6 +72,18 @@ def _sum(input: mx.array, dim=None, keepdim=False, *, dtype=None) -> mx.array:
     """Sum over dimensions."""
     return accumulated(kernels.sum, input, dtype, reduced(dim, input.ndim), keepdim)
 
+
+def _plain_sum(input, dim, keepdim, dtype):
+    """Short sums of floating point numbers are MLX's own."""
+    axes = reduced(dim, input.ndim)
+    if dtype is not None or input.dtype not in (float32, float64) or not axes:
+        return None
+    if not 0 < _count(input.size, axes) <= kernels.PLAIN:
+        return None
+    return functools.partial(mx.sum, axis=axes, keepdims=keepdim)
+
+
+_sum.operation.shortcut = _plain_sum
 
 _sum.gradients(
     input=lambda grad, input_shape, dim, keepdim: _spread(grad, input_shape, dim, keepdim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 
@@ -155,11 +156,17 @@ def reshape(input, *shape, **kwargs):
         shape = (kwargs["shape"],)
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = shape[0]
-    size = infer_size(shape, input._layout.numel)
-    stride = view_stride(input._layout, size)
-    if stride is not None:
-        return _view(input, size)
-    return _reshaped(input, size)
+    size, in_place = _reshape_plan(input._layout, *shape)
+    if not in_place:
+        return _reshaped(input, size)
+    return _view(input, *size) if size else _view(input, ())
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _reshape_plan(source: Layout, *shape) -> tuple[tuple, bool]:
+    """Return the size that `shape` means, and whether the storage can show it."""
+    size = infer_size(shape, source.numel)
+    return size, view_stride(source, size) is not None
 
 
 reshape = composite(reshape)

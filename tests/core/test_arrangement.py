@@ -80,7 +80,7 @@ def test_channels_last_images(name):
 
 
 def test_a_network_stays_channels_last():
-    layers = lambda m: m.nn.Sequential(  # noqa: E731
+    layers = lambda m: m.nn.Sequential(
         m.nn.Conv2d(3, 4, 3), m.nn.BatchNorm2d(4), m.nn.ReLU(), m.nn.MaxPool2d(2)
     ).to(memory_format=m.channels_last)
     network = layers(flashlight)
