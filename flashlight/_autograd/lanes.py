@@ -90,7 +90,7 @@ def enter(tensor: Tensor, level: Level, dim: int) -> Tensor:
     lane = contiguous(size, layout.dtype, layout.device)
     made = _tracked(Batch(plain, levels), lane)
     if tensor._node is not None:
-        levels = (*_levels_of(tensor), level)
+        levels = (*levels_of(tensor), level)
         _border(EnterLanes, tensor, made, levels, (level, dim))
     return made
 
@@ -118,7 +118,7 @@ def leave(tensor: Tensor, level: Level, dim: int) -> Tensor:
     whole = contiguous(size, layout.dtype, layout.device)
     made = _tracked(Batch(plain, rest) if rest else plain, whole)
     if tensor._node is not None:
-        levels = [known for known in _levels_of(tensor) if known is not level]
+        levels = [known for known in levels_of(tensor) if known is not level]
         _border(LeaveLanes, tensor, made, levels, (level, dim))
     return made
 
@@ -129,7 +129,7 @@ def _tracked(array, layout: Layout) -> Tensor:
     return make(storage, layout)
 
 
-def _levels_of(tensor: Tensor) -> tuple:
+def levels_of(tensor: Tensor) -> tuple:
     """Return the levels that the tensor is inside of, by value or by history."""
     storage, node = tensor._storage, tensor._node
     by_value = storage.levels if type(storage) is BatchedStorage else ()
@@ -143,7 +143,7 @@ def join_levels(node: Node, inputs, results, levels: tuple = ()) -> None:
     """
     inside = set(levels)
     for tensor in inputs:
-        inside.update(_levels_of(tensor))
+        inside.update(levels_of(tensor))
     for edge in node.edges:
         if edge is not None:
             inside.update(edge[0].levels)
