@@ -124,6 +124,27 @@ def broadcast(array, shape: tuple):
     return Batch(mx.broadcast_to(plain, (*lanes, *shape)), array.levels)
 
 
+def along_lanes(compute: Callable, arrays: list):
+    """Return `compute(arrays)` for a broadcasting function of elements: all lanes in one call."""
+    levels = levels_of(*arrays)
+    ndim = max(len(array.shape) for array in arrays)
+
+    def aligned(array):
+        if type(array) is not Batch:
+            return array
+        there = dict(zip(array.levels, array.array.shape))
+        lanes = [there.get(level, 1) for level in levels]
+        return mx.reshape(array.array, (*lanes, *(1,) * (ndim - array.ndim), *array.shape))
+
+    flat, rebuild = _flatten(compute([aligned(array) for array in arrays]))
+    sizes = [level.size for level in levels]
+    made = []
+    for array in flat:
+        lane = array.shape[len(levels):]
+        made.append(Batch(mx.broadcast_to(array, (*sizes, *lane)), levels))
+    return rebuild(made)
+
+
 def over_lanes(compute: Callable, arrays: list):
     """Return `compute(arrays)` with each lane computed by itself.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mlx.core as mx
 
-from .._core.batch import in_use
 from .._core.dtype import FROM_MLX, INTEGRAL, SUPPORTED, bool_
 from .._core.evaluation import is_traced
 from .._core.tensor import Tensor
@@ -274,18 +273,9 @@ def positive(input):
 # ----- comparison -----
 
 
-def _differ(input, other):
-    """input != other; MLX's vmap of not_equal may swap the axes of the lanes."""
-    if in_use[0]:
-        return mx.logical_not(mx.equal(input, other))
-    return mx.not_equal(input, other)
-
-
 def _comparison(name, function, dtypes=SUPPORTED):
-    compare = _differ if function is mx.not_equal else function
-
     def body(input: mx.array, other: Operand) -> mx.array:
-        return compare(input, other)
+        return function(input, other)
     body.__name__ = name
     body.__doc__ = f"Compare element by element ({name}); the result is bool."
     body.__module__ = __name__
@@ -328,16 +318,7 @@ def logical_or(input: mx.array, other: mx.array) -> mx.array:
 @pointwise(promote=SAME, differentiable=False)
 def logical_xor(input: mx.array, other: mx.array) -> mx.array:
     """Whether just one of the elements is other than zero."""
-    return _differ(_truth(input), _truth(other))
-
-
-def _with_lanes(input, other):
-    """Give both operands the lanes of either, in one order: MLX's vmap of bitwise functions wants it.
-    """
-    if not in_use[0]:
-        return input, other
-    nothing = input * 0 + other * 0
-    return nothing + input, nothing + other
+    return mx.not_equal(_truth(input), _truth(other))
 
 
 @pointwise(
@@ -349,25 +330,19 @@ def _with_lanes(input, other):
 )
 def bitwise_and(input: Operand, other: Operand) -> mx.array:
     """The bits set in both."""
-    if input.dtype == mx.bool_:
-        return mx.logical_and(input, other)
-    return mx.bitwise_and(*_with_lanes(input, other))
+    return mx.bitwise_and(input, other)
 
 
 @pointwise(promote=SAME, dtypes=INTEGER_OR_BOOL, fast=mx.bitwise_or, kernel="bitwise_or_cpu")
 def bitwise_or(input: Operand, other: Operand) -> mx.array:
     """The bits set in one of the two."""
-    if input.dtype == mx.bool_:
-        return mx.logical_or(input, other)
-    return mx.bitwise_or(*_with_lanes(input, other))
+    return mx.bitwise_or(input, other)
 
 
 @pointwise(promote=SAME, dtypes=INTEGER_OR_BOOL, fast=mx.bitwise_xor, kernel="bitwise_xor_cpu")
 def bitwise_xor(input: Operand, other: Operand) -> mx.array:
     """The bits set in just one of the two."""
-    if input.dtype == mx.bool_:
-        return _differ(input, other)
-    return mx.bitwise_xor(*_with_lanes(input, other))
+    return mx.bitwise_xor(input, other)
 
 
 @pointwise(dtypes=INTEGER_OR_BOOL, kernel="bitwise_not_cpu")
@@ -381,7 +356,7 @@ def _shift(function, fill):
         kind = FROM_MLX[input.dtype]
         bits = 8 * kind.itemsize
         outside = (other < 0) | (other >= bits) if kind.is_signed else other >= bits
-        shifted = function(*_with_lanes(input, mx.where(outside, mx.zeros_like(other), other)))
+        shifted = function(input, mx.where(outside, mx.zeros_like(other), other))
         beyond = mx.where(input < 0, mx.full(input.shape, -1, input.dtype), mx.zeros_like(input)) \
             if fill and kind.is_signed else mx.zeros_like(input)
         return mx.where(outside, beyond, shifted)

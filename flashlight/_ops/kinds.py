@@ -27,7 +27,7 @@ from .._core.errors import broadcast_shapes
 from .._core.evaluation import LIMIT, flush, local
 from .._core.layout import Layout
 from .._core.promotion import can_cast
-from .._core.storage import Storage
+from .._core.storage import Storage, check_writable
 from .._core.tensor import TENSORS, Tensor, make, new, read, snapshot, to_array
 from .composite import composite
 from .interception import intercepted, interceptors, on_change
@@ -117,6 +117,7 @@ def pointwise(body=None, *, fast=None, **options) -> Any:
     if body is None:
         return functools.partial(pointwise, fast=fast, **options)
     operation = Operation(body, elementwise=True, **options)
+    operation.pointwise = True
     kernel = fast or body
     if len([k for k in operation.kinds if k is not VALUE]) == 1:
         return _dress(_unary(operation, kernel), operation)
@@ -181,7 +182,8 @@ def _unary(operation, kernel):
         result._storage = storage = new(Storage)
         storage.array = kernel(input._storage.array)
         storage.layout = result._layout = made
-        storage.version = result._index = 0
+        storage.version = local.birth
+        result._index = 0
         result._node = result._meta = None
         pending.append(storage)
         if len(pending) > LIMIT:
@@ -237,7 +239,8 @@ def _binary(operation, kernel, general):
         result._storage = storage = new(Storage)
         storage.array = array
         storage.layout = result._layout = made
-        storage.version = result._index = 0
+        storage.version = local.birth
+        result._index = 0
         result._node = result._meta = None
         pending.append(storage)
         if len(pending) > LIMIT:
@@ -589,6 +592,8 @@ def replace(
 def store(self: Tensor, array: mx.array, layout: Layout | None = None) -> None:
     """Write `array` into the tensor's storage, through the tensor's layout or another."""
     storage = self._storage
+    if storage.version < 0:
+        check_writable(storage)
     if in_use[0]:
         check_shared_write(storage, array)
     storage.write(layout or self._layout, array)

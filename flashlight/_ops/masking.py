@@ -25,6 +25,7 @@ def _where(condition: mx.array, input: Operand, other: Operand) -> mx.array:
     return mx.where(condition != 0 if condition.dtype == mx.uint8 else condition, input, other)
 
 
+_where.operation.pointwise = True
 _where.gradients(
     input=lambda grad, condition: _where(condition, grad, 0),
     other=lambda grad, condition: _where(condition, 0, grad),

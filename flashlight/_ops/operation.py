@@ -20,12 +20,13 @@ from .._autograd.history import STALE, renew
 from .._autograd.lanes import join_levels
 from .._autograd.node import FREED, Node, PackedSaved, Saved, sequence
 from .._core.arrangement import channels_last_stride, elementwise_stride, is_channels_last
-from .._core.batch import Batch, in_use, over_lanes
+from .._core.batch import Batch, along_lanes, in_use, over_lanes
 from .._core.batched_storage import check_shared_write
 from .._core.device import META, NATIVE, STREAMS, device
 from .._core.dtype import SCALAR_TYPE_NAME, bfloat16, float16, float32, float64
 from .._core.evaluation import local, ready
 from .._core.promotion import can_cast, result_of, to_floating
+from .._core.storage import check_writable
 from .._core.tensor import TENSORS, Tensor, read, restride, to_array, wrap
 from .interception import intercepted, interceptors
 from .overrides import call_overrides, is_override, overriding_in
@@ -82,6 +83,8 @@ class Operation:
         # Whose strides the result takes: all operands', or those of whichever is channels-last.
         self.elementwise = elementwise
         self.channels_last = channels_last
+        # Whether the body is a broadcasting function of elements: lanes are dimensions to it.
+        self.pointwise = False
         self.differentiable = differentiable
         self.kernel = kernel or self.name
         # Beside half precision, numbers and 0-d tensors reach the body in float32.
@@ -273,7 +276,7 @@ class Operation:
     def compute_on(self, where: device, common, inputs, compute, arrays):
         """Run `compute` on the stream for `where`; name the op and its inputs in MLX's errors."""
         if in_use[0] and any(type(array) is Batch for array in arrays):
-            compute = functools.partial(over_lanes, compute)
+            compute = functools.partial(along_lanes if self.pointwise else over_lanes, compute)
         try:
             if NATIVE == "cpu":
                 return compute(arrays)
@@ -658,6 +661,7 @@ def check_no_overlap(out: Tensor, inputs) -> None:
 
 def write_out(out: Tensor, result: Tensor) -> Tensor:
     """Write `result` into `out=`, resizing and casting as PyTorch does."""
+    check_writable(out._storage)
     target = out._layout
     if not can_cast(result._layout.dtype, target.dtype):
         raise RuntimeError(
