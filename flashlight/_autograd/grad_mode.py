@@ -7,6 +7,7 @@ import inspect
 from typing import Any
 
 from .._core.evaluation import local
+from .._core.storage import UNTRACKED
 
 
 class observers:
@@ -137,7 +138,10 @@ class set_grad_enabled(_GradMode):
 
 
 class inference_mode(_Mode):
-    """Like `no_grad`; what is made inside can never be recorded again (here: is not checked)."""
+    """Like `no_grad`, and tensors made inside stay out of autograd for good.
+
+    Outside, saving one for backward or writing to it raises RuntimeError; a clone is a normal one.
+    """
 
     def __new__(cls, mode=True) -> Any:
         made = object.__new__(cls)
@@ -157,8 +161,10 @@ class inference_mode(_Mode):
     def __enter__(self):
         self._previous = local.inference, local.grad_enabled
         local.inference = self.mode
+        local.birth = UNTRACKED if self.mode else 0
         _set_grad_enabled(not self.mode)
 
     def __exit__(self, *exception):
         local.inference, enabled = self._previous
+        local.birth = UNTRACKED if local.inference else 0
         _set_grad_enabled(enabled)

@@ -251,6 +251,11 @@ def _set_requires_grad(self, value) -> None:
             raise RuntimeError(
                 "only Tensors of floating point and complex dtype can require gradients"
             )
+        if self._storage.version < 0 and not local.inference:
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not "
+                "allowed."
+            )
         if self._node is None:
             make_leaf(self)
     elif self._node is not None:

@@ -175,6 +175,13 @@ class Saved:
 
     def __init__(self, tensor: Tensor, array=None, is_output: bool = False):
         storage = tensor._storage
+        if storage.version < 0:
+            raise RuntimeError(
+                "Inference tensors cannot be saved for backward. Please do not use Tensors created "
+                "in inference mode in computation tracked by autograd. To work around this, you "
+                "can make a clone to get a normal tensor and use it in autograd, or use "
+                "`torch.no_grad()` instead of `torch.inference_mode()`."
+            )
         self.storage = storage
         self.layout = tensor._layout
         self.array = read(tensor) if array is None else array

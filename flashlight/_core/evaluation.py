@@ -28,6 +28,7 @@ class Local(threading.local):
         self.pending = []
         self.grad_enabled = True
         self.inference = False
+        self.birth = 0  # the version of new storages: `UNTRACKED` in inference mode
         self.levels = ()  # the calls of vmap that the thread is in
         #: grad_enabled, and nothing (anomaly mode, saved tensor hooks) that needs the slow path
         self.recording = True

@@ -79,7 +79,7 @@ def as_dtype(storage: Storage, layout: Layout) -> None:
     Saves that tensor a reshape at every read. Does nothing for layouts that do not cover it.
     """
     own = storage.layout
-    if type(storage) is not Storage or own is layout or own.ndim != 1 or storage.version:
+    if type(storage) is not Storage or own is layout or own.ndim != 1 or storage.version > 0:
         return
     covers = layout.contiguous and layout.offset == 0
     if not covers or layout.numel * layout.dtype.itemsize != storage.nbytes():

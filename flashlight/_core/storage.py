@@ -15,13 +15,17 @@ import numpy as np
 
 from .device import NATIVE, STREAMS
 from .dtype import bfloat16, bool_, dtype, float64
-from .evaluation import evaluate, ready
+from .evaluation import evaluate, local, ready
 from .layout import Layout, contiguous, overriding
 from .reading import recipe
 
 _addresses = itertools.count(1)
 #: What notes the arrays that writes replace, while a function is traced: the compiler's.
 journal: list = [None]
+
+
+#: What storages made in inference mode count their versions from: however many writes, below 0.
+UNTRACKED = -(1 << 40)
 
 
 class Storage:
@@ -37,7 +41,7 @@ class Storage:
     def __init__(self, array: mx.array, layout: Layout):
         self.array = array
         self.layout = layout
-        self.version = 0
+        self.version = local.birth
 
     def read(self, layout: Layout) -> mx.array:
         """Return the elements of `layout`, in its shape; lazy."""
@@ -142,6 +146,16 @@ class Storage:
         self.layout = overriding(own)
         self.array = _NOTHING
         return self.host
+
+
+def check_writable(storage: Storage) -> None:
+    """Raise RuntimeError for a write, outside of inference mode, to a tensor that was made in it.
+    """
+    if storage.version < 0 and not local.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed. You can make "
+            "a clone to get a normal tensor before doing inplace update."
+        )
 
 
 class HostStorage(Storage):

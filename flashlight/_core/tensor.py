@@ -72,7 +72,10 @@ class Tensor(TensorMethods, metaclass=TensorMeta):
 
     @property
     def _version(self) -> int:
-        return self._storage.version
+        version = self._storage.version
+        if version < 0:
+            raise RuntimeError("Inference tensors do not track version counter.")
+        return version
 
     def size(self, dim=None):
         """Return the lengths of all dimensions, or of one."""

@@ -33,6 +33,7 @@ from .._core.dtype import (
 from .._core.evaluation import local
 from .._core.layout import contiguous as contiguous_layout
 from .._core.layout import layout as layout_of
+from .._core.storage import check_writable
 from .._core.tensor import Tensor, make, read, restride
 from .creation import filled
 from .kinds import (
@@ -544,6 +545,7 @@ Tensor._make_subclass = _make_subclass
 
 def set_(self, source=None, storage_offset=0, size=None, stride=None):
     """Take over the storage (and geometry) of `source`, a tensor or a storage."""
+    check_writable(self._storage)
     if source is None:
         source = filled((0,), 0, self.dtype, self.device)
     if isinstance(source, Tensor) and size is None:
@@ -568,6 +570,7 @@ def resize_(self, *sizes, memory_format=contiguous_format):
     from .creation import size_from
     size = size_from("resize_", sizes)
     own = self._layout
+    check_writable(self._storage)
     if tuple(own.size) == size:
         return self
     if self._node is not None:

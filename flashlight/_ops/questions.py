@@ -38,9 +38,13 @@ def _never(name, text):
 
 is_conj = _never("is_conj", "Whether a conjugation is pending: no, it is done at once.")
 is_neg = _never("is_neg", "Whether a negation is pending: no, it is done at once.")
-is_inference = _never(
-    "is_inference", "Whether the tensor is useless for autograd: no, inference mode makes none.")
 is_distributed = _never("is_distributed", "Whether the tensor lives on several machines: no.")
+
+
+@composite(out=False)
+def is_inference(input):
+    """Whether the tensor was made in inference mode, and so is nothing for autograd."""
+    return input._storage.version < 0
 
 
 def _bits(array: mx.array) -> np.ndarray:
