@@ -248,10 +248,9 @@ def _index(input: mx.array, indices: list[mx.array], dims) -> mx.array:
     """Return the elements at `indices`, tensors for the dimensions `dims`."""
     size = tuple(input.shape)
     check_bounds(indices, size, dims)
-    indices, shape = _broadcast_indices(indices)
+    everywhere, shape = _broadcast_indices(indices)
     if len(dims) == 1:
-        index = indices[0]
-        return mx.take(input, index, axis=dims[0])
+        return mx.take(input, everywhere[0], axis=dims[0])
     front = _to_front(input, dims)
     lengths = [size[d] for d in dims]
     rest = tuple(front.shape[len(dims):])
@@ -260,7 +259,8 @@ def _index(input: mx.array, indices: list[mx.array], dims) -> mx.array:
         if 0 not in front.shape
         else mx.zeros((_product(lengths), *rest), input.dtype)
     )
-    taken = mx.take(flat, _flat_index(indices, lengths), axis=0)
+    # Made of the indices as they are: broadcasting comes last.
+    taken = mx.take(flat, mx.broadcast_to(_flat_index(indices, lengths), shape), axis=0)
     if _place(dims, len(size)) and dims[0]:
         k = len(shape)
         order = [*range(k, k + dims[0]), *range(k), *range(k + dims[0], taken.ndim)]
