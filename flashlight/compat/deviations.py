@@ -111,6 +111,13 @@ DEVIATIONS = (
         instead="write through the base itself, which raises as in PyTorch",
     ),
     Deviation(
+        name="Strides of matrices from linalg, and of transforms",
+        why="LAPACK fills columns first and PyTorch hands its results out as they are",
+        differs="results of torch.linalg and torch.fft are row-major here, where PyTorch's often "
+        "are column-major or keep a transposed input's order; their values are the same",
+        instead="call `.contiguous()` before depending on strides, as `view` does",
+    ),
+    Deviation(
         name="No checks of data inside a trace",
         why="in mx.compile and mx.vmap there is no data to look at",
         differs="an index out of range, or an integer division by zero, is not noticed there; an "
