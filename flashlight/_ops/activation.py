@@ -18,6 +18,7 @@ from .arithmetic import REAL, logical_and
 from .conversion import as_dtype
 from .kinds import composite, inplace, pointwise, primitive
 from .pointwise import exp, sigmoid, tanh, where
+from .widening import rounded_once
 
 NUMBERS = tuple(d for d in REAL if d is not bool_)
 
@@ -51,9 +52,14 @@ def relu(input):
 relu_ = inplace(relu, "relu_")
 
 
+def _inplace(operation):
+    name = operation.__name__
+    return inplace(_written.get(name, operation), f"{name}_")
+
+
 def _functional(operation, name=None):
     """Return the form of `torch.nn.functional`, with an `inplace` argument."""
-    written = inplace(operation, f"{operation.__name__}_")
+    written = _inplace(operation)
 
     @functools.wraps(operation)
     def call(input, *args, **kwargs):
@@ -122,34 +128,50 @@ def _elu(input: mx.array, alpha=1.0, scale=1.0, input_scale=1.0) -> mx.array:
     return mx.where(input > 0, input * scale, below)
 
 
-_elu.gradients(
-    input=lambda grad, input, alpha, scale, input_scale: (
-        grad
-        * where(
-            input > 0, scale, alpha * scale * input_scale * exp(input.clamp(max=0) * input_scale)
-        ).to(grad.dtype)
-    )
-)
+@rounded_once
+def _elu_rule(grad, input, alpha, scale, input_scale):
+    below = alpha * scale * input_scale * exp(input.clamp(max=0) * input_scale)
+    return grad * where(input > 0, scale, below).to(grad.dtype)
 
 
-@composite
-def elu(input, alpha=1.0):
-    """input where positive, alpha * (exp(input) - 1) elsewhere."""
-    return _elu(input, alpha)
+@rounded_once
+def _elu_rule_of_result(grad, result, alpha, scale, input_scale):
+    if alpha < 0:
+        raise RuntimeError(
+            "the gradient of an in-place elu needs alpha >= 0: elsewhere its result does not tell "
+            "what the input was; use the form that is not in place")
+    return grad * where(result > 0, scale, input_scale * (result + alpha * scale)).to(grad.dtype)
 
 
-@composite
-def selu(input):
-    """The self-normalising exponential unit (Klambauer et al., 2017)."""
-    return _elu(input, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
+_elu.gradients(input=_elu_rule)
+_written_elu = primitive(
+    _elu.operation.body, dtypes=FLOATING, kernel="elu_cpu", name="elu", elementwise=True)
+_written_elu.gradients(input=_elu_rule_of_result)
 
 
-@composite
-def celu(input, alpha=1.0):
-    """The exponential unit that is smooth for every alpha (Barron, 2017)."""
-    if alpha == 0:
-        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    return _elu(input, alpha, 1.0, 1.0 / alpha)
+def _exponential_units(unit):
+    @composite(name="elu")
+    def elu(input, alpha=1.0):
+        """input where positive, alpha * (exp(input) - 1) elsewhere."""
+        return unit(input, alpha)
+
+    @composite(name="selu")
+    def selu(input):
+        """The self-normalising exponential unit (Klambauer et al., 2017)."""
+        return unit(input, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
+
+    @composite(name="celu")
+    def celu(input, alpha=1.0):
+        """The exponential unit that is smooth for every alpha (Barron, 2017)."""
+        if alpha == 0:
+            raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+        return unit(input, alpha, 1.0, 1.0 / alpha)
+    return elu, selu, celu
+
+
+elu, selu, celu = _exponential_units(_elu)
+#: what the in-place forms compute where it is not what the others do
+_written = dict(zip(("elu", "selu", "celu"), _exponential_units(_written_elu)))
 
 
 @primitive(dtypes=FLOATING, kernel="leaky_relu_cpu", name="leaky_relu", elementwise=True)
@@ -203,6 +225,21 @@ def prelu(input, weight):
     return _prelu(input, weight)
 
 
+@primitive(dtypes=FLOATING, kernel="glu_cpu", name="glu", elementwise=True)
+def _glu(input: mx.array, gate: mx.array) -> mx.array:
+    """input * sigmoid(gate)."""
+    return _wide(lambda wide: wide * kernels.sigmoid(gate.astype(wide.dtype)))(input)
+
+
+@rounded_once
+def _gate_slope(grad, opening, input):
+    return (1 - opening) * opening * input * grad
+
+
+_glu.gradients(input=lambda grad, gate: sigmoid(gate) * grad,
+               gate=lambda grad, input, gate: _gate_slope(grad, sigmoid(gate), input))
+
+
 @composite
 def glu(input, dim=-1):
     """The first half along `dim`, times the sigmoid of the second."""
@@ -212,7 +249,7 @@ def glu(input, dim=-1):
     n = input.shape[d]
     if n % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {d} is size {n}")
-    return input.narrow(d, 0, n // 2) * sigmoid(input.narrow(d, n // 2, n // 2))
+    return _glu(input.narrow(d, 0, n // 2), input.narrow(d, n // 2, n // 2))
 
 
 @primitive(dtypes=FLOATING, kernel="GeluKernelImpl", name="gelu", elementwise=True)
@@ -229,6 +266,7 @@ def gelu(input: mx.array, *, approximate="none") -> mx.array:
     return input * (0.5 * (1 + error_function.erf(input * math.sqrt(0.5))))
 
 
+@rounded_once
 def _gelu_rule(grad, input, approximate):
     from .special import erf
     if approximate == "tanh":
@@ -244,14 +282,15 @@ def _gelu_rule(grad, input, approximate):
 gelu.gradients(input=_gelu_rule)
 
 
-@primitive(dtypes=FLOATING, kernel="log_sigmoid_cpu", name="log_sigmoid_forward", node="LogSigmoid", elementwise=True)
 @_wide
-def logsigmoid(input: mx.array) -> mx.array:
+def log_sigmoid_of(input: mx.array) -> mx.array:
     """log(sigmoid(input)), without overflow."""
     return mx.minimum(input, mx.zeros((), input.dtype)) - mx.log1p(kernels.exp(-mx.abs(input)))
 
 
-logsigmoid.gradients(input=lambda grad, input: grad * sigmoid(-input))
+logsigmoid = primitive(log_sigmoid_of, dtypes=FLOATING, kernel="log_sigmoid_cpu",
+                       name="log_sigmoid_forward", node="LogSigmoid", elementwise=True)
+logsigmoid.gradients(input=rounded_once(lambda grad, input: grad * sigmoid(-input)))
 
 
 @primitive(dtypes=FLOATING, kernel="softplus_cpu", elementwise=True)
@@ -261,8 +300,8 @@ def softplus(input: mx.array, beta=1, threshold=20) -> mx.array:
     return kernels.softplus(input, beta, threshold)
 
 
-softplus.gradients(input=lambda grad, input, beta, threshold: where(
-    input * beta > threshold, grad, grad * sigmoid(input * beta)))
+softplus.gradients(input=rounded_once(lambda grad, input, beta, threshold: where(
+    input * beta > threshold, grad, grad * sigmoid(input * beta))))
 
 
 @primitive(dtypes=FLOATING, kernel="hardshrink_cpu", elementwise=True)
@@ -309,9 +348,8 @@ def hardsigmoid(input: mx.array) -> mx.array:
     return mx.clip(input + 3, 0, 6) / 6
 
 
-hardsigmoid.gradients(
-    input=lambda grad, input: grad * (logical_and(input > -3, input < 3).to(grad.dtype) / 6)
-)
+hardsigmoid.gradients(input=rounded_once(
+    lambda grad, input: grad * (logical_and(input > -3, input < 3).to(grad.dtype) / 6)))
 
 
 @primitive(dtypes=FLOATING, kernel="hardswish_cpu", elementwise=True)
@@ -321,8 +359,8 @@ def hardswish(input: mx.array) -> mx.array:
     return input * mx.clip(input + 3, 0, 6) / 6
 
 
-hardswish.gradients(input=lambda grad, input: grad * where(
-    input <= -3, 0.0, where(input < 3, input / 3 + 0.5, 1.0)).to(grad.dtype))
+hardswish.gradients(input=rounded_once(lambda grad, input: grad * where(
+    input <= -3, 0.0, where(input < 3, input / 3 + 0.5, 1.0)).to(grad.dtype)))
 
 
 @primitive(dtypes=(*FLOATING, complex64), kernel="silu_cpu", elementwise=True)
@@ -332,6 +370,7 @@ def silu(input: mx.array) -> mx.array:
     return input * kernels.sigmoid(input)
 
 
+@rounded_once
 def _silu_rule(grad, input):
     s = sigmoid(input)
     return grad * (s * (1 + input * (1 - s))).conj()
@@ -347,6 +386,7 @@ def mish(input: mx.array) -> mx.array:
     return input * mx.tanh(kernels.softplus(input))
 
 
+@rounded_once
 def _mish_rule(grad, input):
     t = tanh(softplus(input))
     return grad * (t + input * sigmoid(input) * (1 - t * t))
@@ -450,7 +490,7 @@ functional = {
     }.items()
 }
 for _name in ("elu", "relu", "selu", "celu", "leaky_relu", "hardtanh", "threshold"):
-    functional[f"{_name}_"] = inplace(globals()[_name], f"{_name}_")
+    functional[f"{_name}_"] = _inplace(globals()[_name])
 functional |= {
     f.__name__: f
     for f in (prelu, glu, softplus, hardshrink, softshrink, tanhshrink, softsign, gelu)

@@ -136,7 +136,8 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
         loss = exp(target) * (target - input)
     else:
         from .special import xlogy
-        loss = xlogy(target, target) - target * input
+        product = target * input  # first, as in PyTorch: gradients add up in the opposite order
+        loss = xlogy(target, target) - product
     if kind == "batchmean":
         return sum(loss) / input.shape[0] if input.ndim else sum(loss)
     return finish(loss, kind)
@@ -349,74 +350,6 @@ def _soft_targets(input, target, weight, reduction, label_smoothing, axis):
 # ----- probabilities -----
 
 
-@primitive(name="binary_cross_entropy", dtypes=FLOATING, elementwise=True)
-def _bce(input: mx.array, target: mx.array) -> mx.array:
-    """-(target·log(input) + (1 - target)·log(1 - input)), logarithms at least -100."""
-    if not is_traced(input) and input.size and not bool(mx.all((input >= 0) & (input <= 1)).item()):
-        raise RuntimeError("all elements of input should be between 0 and 1")
-    wide = input.astype(mx.float32) if input.dtype in (mx.float16, mx.bfloat16) else input
-    target = target.astype(wide.dtype)
-    floor = mx.array(-100.0, wide.dtype)
-    made = (target - 1) * mx.maximum(mx.log1p(-wide), floor) - target * mx.maximum(
-        mx.log(wide), floor
-    )
-    return made.astype(input.dtype)
-
-
-_bce.gradients(
-    input=lambda grad, input, target: (
-        grad * (input - target) / clamp((1 - input) * input, min=1e-12)
-    ),
-    target=lambda grad, input: (
-        grad * (clamp(log1p(-input), min=-100) - clamp(log(input), min=-100))
-    ),
-)
-
-
-@composite
-def binary_cross_entropy(
-    input, target, weight=None, size_average=None, reduce=None, reduction="mean"
-):
-    """The cross entropy of probabilities with targets in [0, 1]. Raises ValueError if sizes differ.
-    """
-    reduction = reduction_of(reduction, size_average, reduce)
-    if target.shape != input.shape:
-        raise ValueError(
-            f"Using a target size ({target.shape}) that is different to the input size "
-            f"({input.shape}) is deprecated. Please ensure they have the same size."
-        )
-    if target.dtype is not input.dtype:
-        raise RuntimeError(
-            f"Found dtype {SCALAR_TYPE_NAME[target.dtype]} but expected "
-            f"{SCALAR_TYPE_NAME[input.dtype]}"
-        )
-    loss = _bce(input, target)
-    if weight is not None:
-        broadcast_shapes(tuple(target.shape), tuple(weight.shape))
-        loss = loss * weight
-    return finish(loss, reduction)
-
-
-@composite
-def binary_cross_entropy_with_logits(
-    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
-):
-    """The cross entropy of sigmoid(input) with targets, without overflow. Raises ValueError if
-    sizes differ.
-    """
-    reduction = reduction_of(reduction, size_average, reduce)
-    if target.shape != input.shape:
-        raise ValueError(
-            f"Target size ({target.shape}) must be the same as input size ({input.shape})"
-        )
-    if pos_weight is not None:
-        scale = (pos_weight - 1) * target + 1
-        loss = (1 - target) * input - scale * logsigmoid(input)
-    else:
-        loss = (1 - target) * input - logsigmoid(input)
-    return finish(loss if weight is None else loss * weight, reduction)
-
-
 @composite
 def poisson_nll_loss(
     input,
@@ -435,8 +368,8 @@ def poisson_nll_loss(
         raise ValueError(f"{reduction} is not a valid value for reduction")
     loss = exp(input) - target * input if log_input else input - target * log(input + eps)
     if full:
-        stirling = target * log(target) - target + 0.5 * log(2 * math.pi * target)
-        loss = loss + stirling.masked_fill(target <= 1, 0)
+        root = 0.5 * log(2 * math.pi * target)  # first, as in PyTorch: see `kl_div`
+        loss = loss + (target * log(target) - target + root).masked_fill(target <= 1, 0)
     return finish(loss, reduction)
 
 
@@ -684,8 +617,7 @@ functional = {
     f.__name__: f
     for f in (
         mse_loss, l1_loss, smooth_l1_loss, huber_loss, kl_div, nll_loss, cross_entropy,
-        binary_cross_entropy, binary_cross_entropy_with_logits, poisson_nll_loss,
-        gaussian_nll_loss, hinge_embedding_loss, margin_ranking_loss, soft_margin_loss,
+        poisson_nll_loss, gaussian_nll_loss, hinge_embedding_loss, margin_ranking_loss, soft_margin_loss,
         cosine_embedding_loss, multilabel_margin_loss, multilabel_soft_margin_loss,
         multi_margin_loss, triplet_margin_loss, triplet_margin_with_distance_loss,
     )

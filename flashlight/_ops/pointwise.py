@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 
 import mlx.core as mx
 
 from .._core.dtype import FROM_MLX, INTEGRAL, SUPPORTED, bool_, float16, get_default_dtype
+from .._core.exact import rounded
 from .._core.tensor import Tensor
 from .._kernels import elementary as kernels
 from .arithmetic import (
@@ -14,7 +16,7 @@ from .arithmetic import (
     _conjugate,
     eq,
     logical_and,
-    mul,
+    true_divide,
 )
 from .complex_parts import conj, imag, real
 from .conversion import as_dtype
@@ -274,7 +276,15 @@ def _pow_base(grad, input, exponent):
     return (grad * _c(slope)).masked_fill(eq(exponent, 0), 0)
 
 
+def _log_of_number(value):
+    if isinstance(value, complex):
+        return cmath.log(value)
+    return math.log(value) if value > 0 else math.nan
+
+
 def _pow_exponent(grad, input, result, exponent):
+    if not isinstance(input, Tensor) and input != 0:  # a number's logarithm is a number, unrounded
+        return grad * _c(result * _log_of_number(input))
     base = input if isinstance(input, Tensor) else result.new_full((), input)
     if base.dtype is not result.dtype:
         base = as_dtype(base, result.dtype)
@@ -416,6 +426,20 @@ def nextafter(input: mx.array, other: mx.array) -> mx.array:
 nextafter.gradients(input=lambda grad: grad, other=lambda grad: grad * 0)
 
 
+@primitive(promote=INT_TO_FLOAT, name="ldexp", elementwise=True)
+def _ldexp(input: mx.array, other: mx.array, whole) -> mx.array:
+    """input * 2**other, the power in two factors that don't overflow if it is a `whole` one."""
+    two = mx.array(2, other.dtype)
+    if not whole:
+        return input * kernels.pow(two, other)
+    part = mx.floor(other / 2)
+    return input * kernels.pow(two, part) * kernels.pow(two, other - part)
+
+
+_ldexp.gradients(input=lambda grad, other: grad * _c(pow_(2.0, other)),
+                 other=lambda grad, result: grad * _c(result) * math.log(2))
+
+
 @composite
 def ldexp(input, other):
     """input * 2**other; both are tensors."""
@@ -425,7 +449,7 @@ def ldexp(input, other):
                 f"ldexp(): argument '{('input', 'other')[position]}' (position {position + 1}) "
                 f"must be Tensor, not {type(value).__name__}"
             )
-    return mul(input, pow_(2.0, other))
+    return _ldexp(input, other, other.dtype.category < 2)
 
 
 @primitive(promote=SAME, exact_numbers=True, elementwise=True)
@@ -488,9 +512,15 @@ def _addcdiv(input, tensor1, tensor2, value):
     return input + value * tensor1 / tensor2
 
 
+def _over(value, tensor):
+    # Beside half types PyTorch rounds the number first.
+    value = rounded(value, tensor.dtype.name) if tensor.dtype.itemsize == 2 else value
+    return true_divide(value, tensor)
+
+
 addcdiv.gradients(
     input=lambda grad: grad,
-    tensor1=lambda grad, tensor2, value: grad * _conjugate(value / tensor2),
+    tensor1=lambda grad, tensor2, value: grad * _conjugate(_over(value, tensor2)),
     tensor2=lambda grad, tensor1, tensor2, value: (
         grad * -_conjugate(value * tensor1 / (tensor2 * tensor2))
     ),

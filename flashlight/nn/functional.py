@@ -11,6 +11,7 @@ from flashlight import Tensor
 from .._core.dtype import int64
 from .._ops import FUNCTIONS
 from .._ops import activation as _activation
+from .._ops import binary_cross_entropy as _binary_cross_entropy
 from .._ops import dropout as _dropout
 from .._ops import embedding as _embedding
 from .._ops import loss as _loss
@@ -95,7 +96,7 @@ if TYPE_CHECKING:
     from .modules.linear_cross_entropy_options import LinearCrossEntropyOptions
 
 
-for _family in (_activation, _dropout, _embedding, _loss):
+for _family in (_activation, _binary_cross_entropy, _dropout, _embedding, _loss):
     # These tables say what is public here: the functions of torch.* may take other arguments.
     globals().update(_family.functional)
 
