@@ -247,11 +247,16 @@ class TypedStorage(Conversions):
 
 class _LegacyStorageMeta(type):
     _legacy_dtype: dtype | None = None
+    _legacy_device = "cpu"
 
     def __instancecheck__(cls, instance: Any) -> bool:
         if cls._legacy_dtype is None:
             return type.__instancecheck__(cls, instance)
-        return type(instance) is TypedStorage and instance.dtype is cls._legacy_dtype
+        return (
+            type(instance) is TypedStorage
+            and instance.dtype is cls._legacy_dtype
+            and instance.device.type == cls._legacy_device
+        )
 
 
 class _LegacyStorage(TypedStorage, metaclass=_LegacyStorageMeta):
@@ -269,18 +274,26 @@ class _LegacyStorage(TypedStorage, metaclass=_LegacyStorageMeta):
             raise RuntimeError(f"{cls.__name__} has a dtype and a device: neither can be given")
         if args and wrap_storage is not None:
             raise RuntimeError(f"{cls.__name__}(wrap_storage=...) takes no other arguments")
+        if wrap_storage is None and cls._legacy_device != "cpu":
+            device = cls._legacy_device
         return TypedStorage(
-            *args, wrap_storage=wrap_storage, dtype=cls._legacy_dtype, _internal=_internal
-        )
+            *args, wrap_storage=wrap_storage, dtype=cls._legacy_dtype, device=device,
+            _internal=_internal,
+        )  # fmt: skip
 
 
-def _legacy_class(name: str, dtype: dtype) -> type:
+def legacy_storages(device_type: str) -> dict[str, type]:
+    """Return the legacy storage classes of a device by name."""
     # PyTorch's checkpoints name these as members of `torch`.
-    members = {"_legacy_dtype": dtype, "__module__": "flashlight"}
-    return _LegacyStorageMeta(name, (_LegacyStorage,), members)
+    module = "flashlight" if device_type == "cpu" else f"flashlight.{device_type}"
+    made = {}
+    for name, kind in STORAGE_DTYPES.items():
+        members = {"_legacy_dtype": kind, "_legacy_device": device_type, "__module__": module}
+        made[name] = _LegacyStorageMeta(name, (_LegacyStorage,), members)
+    return made
 
 
-LEGACY_CLASSES = {name: _legacy_class(name, dtype) for name, dtype in STORAGE_DTYPES.items()}
+LEGACY_CLASSES = legacy_storages("cpu")
 DoubleStorage = LEGACY_CLASSES["DoubleStorage"]
 FloatStorage = LEGACY_CLASSES["FloatStorage"]
 HalfStorage = LEGACY_CLASSES["HalfStorage"]

@@ -140,18 +140,23 @@ def get_default_device() -> device:
 def resolve(where) -> device:
     """Return the device object that tensors on `where` share.
 
-    Raises RuntimeError if this build of MLX has no such device.
+    Raises if this build of MLX has no such device: AssertionError for CUDA and XPU, as PyTorch
+    does without them, else RuntimeError.
     """
     if where is None:
         return get_default_device()
     if where.__class__ is not device:
         where = device(where)
+    if where.type == "xpu":
+        raise AssertionError("Torch not compiled with XPU enabled: MLX does not drive Intel's GPUs")
     if where.type not in CANONICAL:
         raise RuntimeError(f"flashlight has no '{where.type}' devices; use 'cpu', 'mps' or 'cuda'")
     if where.type in ("cuda", "mps") and where.type != ACCELERATOR:
-        raise RuntimeError(
-            f"this build of MLX has no '{where.type}' device (torch.{where.type}.is_available() is "
-            f"False); use device='{ACCELERATOR or 'cpu'}'")
+        text = (f"this build of MLX has no '{where.type}' device (torch.{where.type}.is_available()"
+                f" is False); use device='{ACCELERATOR or 'cpu'}'")
+        if where.type == "cuda":
+            raise AssertionError(f"Torch not compiled with CUDA enabled: {text}")
+        raise RuntimeError(text)
     if where.type == "cuda" and where.index not in (None, 0):
         raise RuntimeError(
             f"CUDA error: invalid device ordinal {where.index}; MLX drives one GPU a process"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._core.device import CPU, resolve
+from .._core.device import ACCELERATOR, CPU, resolve
 from .._core.dtype import dtype, get_default_dtype
 from .._core.layout import contiguous
 from .._core.tensor import Tensor, TensorMeta, make
@@ -101,6 +101,9 @@ class tensortype(TensorMeta):
         )
 
     def __call__(cls, *args, **kwargs):
+        if cls.device_type not in ("cpu", ACCELERATOR):
+            raise TypeError(f"type {cls.__module__}.{cls.__name__} not available. Torch not "
+                            f"compiled with {cls.device_type.upper()} enabled.")
         given = kwargs.get("device")
         if given is not None and resolve(given).type != cls.device_type:
             raise RuntimeError(f"legacy constructor expects device type: {cls.device_type} but "

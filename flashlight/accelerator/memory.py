@@ -113,6 +113,22 @@ def set_fraction(fraction: float, highest: float) -> None:
     _memory.set_cache_limit(limit)
 
 
+#: While MLX may not keep freed memory: how much it may keep otherwise.
+_cache_limit: list[int | None] = [None]
+
+
+def keep_freed_memory(keep: bool) -> bool:
+    """Say whether MLX may keep freed memory for reuse; return what was said before."""
+    kept = _cache_limit[0] is None
+    if kept and not keep:
+        _cache_limit[0] = _memory.set_cache_limit(0)
+        _memory.clear_cache()
+    elif keep and not kept:
+        _memory.set_cache_limit(_cache_limit[0])
+        _cache_limit[0] = None
+    return kept
+
+
 def get_fraction() -> float:
     """Return the fraction that was set, 1 at first."""
     return _fraction[0]

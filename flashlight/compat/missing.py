@@ -20,7 +20,7 @@ PACKAGE = "flashlight"
 
 @dataclass(frozen=True)
 class Missing:
-    """Names absent for one reason; a name may end in `*`."""
+    """Names absent for one reason; a name may have `*`."""
 
     names: tuple[str, ...]
     reason: str
@@ -67,6 +67,58 @@ MISSING = (
                "torch.Tensor.mtia", "torch.is_vulkan_available"),
         reason="MLX runs on Metal, CUDA and the CPU only",
         instead='use the devices "mps", "cuda" or "cpu"',
+    ),
+    Missing(
+        names=("torch.cuda.MemPool", "torch.cuda.use_mem_pool", "torch.cuda.CUDAPluggableAllocator",
+               "torch.cuda.change_current_allocator", "torch.cuda.caching_allocator_alloc",
+               "torch.cuda.caching_allocator_delete", "torch.cuda.memory_snapshot"),
+        reason="MLX has one allocator, which hands out no memory but that of arrays",
+        instead="use torch.cuda.memory_stats(), set_per_process_memory_fraction() and "
+        "caching_allocator_enable()",
+    ),
+    Missing(
+        names=("torch.cuda.ExternalStream", "torch.cuda.get_stream_from_external",
+               "torch.cuda.GreenContext", "torch.cuda.current_blas_handle",
+               "torch.cuda.current_solver_handle", "torch.cuda.tunable"),
+        reason="MLX keeps its streams and the handles of its libraries to itself",
+        instead="call torch.cuda.synchronize() before another library reads the memory",
+    ),
+    Missing(
+        names=("torch.cuda.nccl", "torch.cuda.comm"),
+        reason="MLX drives one GPU a process",
+        instead="use mlx.core.distributed on the arrays, with a process for each GPU",
+    ),
+    Missing(
+        names=("torch.cuda.jiterator", "torch.mps.compile_shader", "torch.mps.load_metallib"),
+        reason="MLX compiles kernels from the body of a function, not from whole programs",
+        instead="use mlx.core.fast.metal_kernel or cuda_kernel on the arrays "
+        "(flashlight.compat.to_mlx)",
+    ),
+    Missing(
+        names=("torch.compiler.*_unsafe", "torch.compiler.set_enable_guard_collectives",
+               "torch.compiler.load_compiled_function"),
+        reason="torch.compile has no guards that one could choose from, and keeps nothing on disk",
+        instead="compile a function that reaches less state, which is compared before each call",
+    ),
+    Missing(
+        names=("torch.profiler.ExecutionTraceObserver",),
+        reason="its format records PyTorch's dispatcher",
+        instead="use torch.profiler.profile and export_chrome_trace()",
+    ),
+    Missing(
+        names=("torch.nested", "torch._nested_*", "torch.Tensor.to_padded_tensor"),
+        reason="MLX's arrays have one length for each dimension",
+        instead="pad with torch.nn.utils.rnn.pad_sequence, and mask",
+    ),
+    Missing(
+        names=("torch.Tensor.index",),
+        reason="it is of PyTorch's first-class dimensions, which functorch.dim makes",
+        instead="use torch.einsum, or index with tensors",
+    ),
+    Missing(
+        names=("torch.Tensor.__torch_dispatch__",),
+        reason="operations do not go through PyTorch's dispatcher",
+        instead="define __torch_function__, or use torch.overrides.TorchFunctionMode",
     ),
     Missing(
         names=("torch.utils.cpp_extension", "torch.cpp", "torch.classes", "torch.ops",

@@ -5,24 +5,45 @@ https://docs.pytorch.org/docs/2.13/cuda.html
 
 from __future__ import annotations
 
-import contextlib
 from collections import namedtuple
-from collections.abc import Iterator
 from typing import Any
 
-from flashlight import device as _device
+from flashlight._core import generator as _generators
 from flashlight._ops import memory as _memory
 from flashlight._ops.legacy import legacy_classes
-from flashlight.accelerator import streams as _streams
 from flashlight.cuda import amp as amp
+from flashlight.cuda import graphs as graphs
 from flashlight.cuda import memory as memory
 from flashlight.cuda import nvtx as nvtx
+from flashlight.cuda import profiler as profiler
 from flashlight.cuda import random as random
+from flashlight.cuda import sparse as sparse
+from flashlight.cuda import streams as streams
+from flashlight.cuda._readings import (
+    clock_rate,
+    device_memory_used,
+    memory_usage,
+    power_draw,
+    temperature,
+    utilization,
+)  # fmt: skip
+from flashlight.cuda._runtime import CudaError, check_error, cudart, cudaStatus
+from flashlight.cuda._utils import check, check_index, device_index, is_available
+from flashlight.cuda.graphs import (
+    CUDAGraph,
+    graph,
+    graph_pool_handle,
+    is_current_stream_capturing,
+    make_graphed_callables,
+)  # fmt: skip
 from flashlight.cuda.memory import (
+    caching_allocator_disabled,
+    caching_allocator_enable,
     empty_cache,
     get_allocator_backend,
     get_per_process_memory_fraction,
     host_memory_stats,
+    host_memory_stats_as_nested_dict,
     list_gpu_processes,
     max_memory_allocated,
     max_memory_cached,
@@ -34,12 +55,14 @@ from flashlight.cuda.memory import (
     memory_stats,
     memory_stats_as_nested_dict,
     memory_summary,
+    reset_accumulated_host_memory_stats,
     reset_accumulated_memory_stats,
     reset_max_memory_allocated,
     reset_max_memory_cached,
+    reset_peak_host_memory_stats,
     reset_peak_memory_stats,
     set_per_process_memory_fraction,
-)
+)  # fmt: skip
 from flashlight.cuda.random import (
     get_rng_state,
     get_rng_state_all,
@@ -50,116 +73,36 @@ from flashlight.cuda.random import (
     seed_all,
     set_rng_state,
     set_rng_state_all,
-)
+)  # fmt: skip
+from flashlight.cuda.streams import Event, Stream
+from flashlight.storage import legacy_storages
 
 __all__ = [
-    "CudaError",
-    "Event",
-    "OutOfMemoryError",
-    "Stream",
-    "StreamContext",
-    "amp",
-    "can_device_access_peer",
-    "current_device",
-    "current_stream",
-    "default_stream",
-    "device",
-    "device_count",
-    "device_of",
-    "get_arch_list",
-    "get_device_capability",
-    "get_device_name",
-    "get_device_properties",
-    "init",
-    "ipc_collect",
-    "is_available",
-    "is_bf16_supported",
-    "is_current_stream_capturing",
-    "is_initialized",
-    "is_tf32_supported",
-    "memory",
-    "nvtx",
-    "random",
-    "set_device",
-    "set_stream",
-    "stream",
-    "synchronize",
-    "empty_cache",
-    "get_allocator_backend",
-    "get_per_process_memory_fraction",
-    "host_memory_stats",
-    "list_gpu_processes",
-    "max_memory_allocated",
-    "max_memory_cached",
-    "max_memory_reserved",
-    "mem_get_info",
-    "memory_allocated",
-    "memory_cached",
-    "memory_reserved",
-    "memory_stats",
-    "memory_stats_as_nested_dict",
-    "memory_summary",
-    "reset_accumulated_memory_stats",
-    "reset_max_memory_allocated",
-    "reset_max_memory_cached",
-    "reset_peak_memory_stats",
-    "set_per_process_memory_fraction",
-    "get_rng_state",
-    "get_rng_state_all",
-    "initial_seed",
-    "manual_seed",
-    "manual_seed_all",
-    "seed",
-    "seed_all",
-    "set_rng_state",
-    "set_rng_state_all",
-]
+    "CUDAGraph", "CudaError", "DeferredCudaCallError", "Event", "OutOfMemoryError", "Stream",
+    "StreamContext", "amp", "can_device_access_peer", "check_error", "clock_rate", "cudaStatus",
+    "cudart", "current_device", "current_stream", "default_generators", "default_stream",
+    "device", "device_count", "device_memory_used", "device_of", "get_arch_list",
+    "get_device_capability", "get_device_name", "get_device_properties", "get_gencode_flags",
+    "get_sync_debug_mode", "graph", "graph_pool_handle", "graphs", "has_half", "has_magma",
+    "init", "ipc_collect", "is_available", "is_bf16_supported", "is_current_stream_capturing",
+    "is_initialized", "is_tf32_supported", "make_graphed_callables", "memory", "memory_usage",
+    "nvtx", "power_draw", "profiler", "random", "set_device", "set_stream",
+    "set_sync_debug_mode", "sparse", "stream", "streams", "synchronize", "temperature",
+    "utilization",
+]  # fmt: skip
+__all__ += memory.__all__
+__all__ += random.__all__
 
 has_half = True
 has_magma = False
-default_generators: tuple = ()
-
-
-class CudaError(RuntimeError):
-    """An error of CUDA's own."""
 
 
 class OutOfMemoryError(RuntimeError):
     """There is not as much memory as was asked for."""
 
 
-class Stream(_streams.Stream):
-    """A queue of work on the CUDA device."""
-
-    def __new__(cls, device: Any = None, priority: int = 0, **kwargs: Any) -> Stream:
-        _check()
-        return super().__new__(cls)
-
-    def __init__(self, device: Any = None, priority: int = 0, **kwargs: Any) -> None:
-        super().__init__("cuda", priority=priority)
-
-
-class Event(_streams.Event):
-    """A point in the work on the CUDA device, for timing."""
-
-    def __init__(
-        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False,
-        external: bool = False,
-    ) -> None:  # fmt: skip
-        super().__init__(enable_timing=enable_timing)
-
-
-def is_available() -> bool:
-    """Tell whether this build of MLX runs on CUDA."""
-    return _memory.accelerator == "cuda"
-
-
-def _check() -> None:
-    if not is_available():
-        raise AssertionError(
-            "Torch not compiled with CUDA enabled: this build of MLX has no CUDA; install "
-            "flashlight-mlx[cuda12] or [cuda13] on a machine with an NVIDIA GPU"
-        )
+class DeferredCudaCallError(Exception):
+    """A call that waited for CUDA to start has failed."""
 
 
 def is_initialized() -> bool:
@@ -169,42 +112,61 @@ def is_initialized() -> bool:
 
 def init() -> None:
     """Raise AssertionError without CUDA; MLX starts it by itself."""
-    _check()
+    check()
+
+
+_lazy_init = init
+
+
+def _is_compiled() -> bool:
+    """Tell whether this build of MLX runs on CUDA."""
+    return is_available()
+
+
+def _is_in_bad_fork() -> bool:
+    """Return False: a forked child makes queues of its own."""
+    return False
+
+
+# ----- devices: MLX drives one GPU a process -----
 
 
 def device_count() -> int:
-    """Return 1 with CUDA, else 0: MLX drives one GPU a process."""
+    """Return 1 with CUDA, else 0."""
     return int(is_available())
 
 
 def current_device() -> int:
     """Return 0. Raises AssertionError without CUDA."""
-    _check()
+    check()
     return 0
 
 
-def _index(device: Any) -> int:
-    if device is None:
-        return 0
-    return device if isinstance(device, int) else (_device(device).index or 0)
-
-
 def set_device(device: Any) -> None:
-    """Accept device 0. Raises AssertionError without CUDA, RuntimeError for another device."""
-    _check()
-    if _index(device) > 0:
+    """Accept device 0, and negative numbers, which mean none.
+
+    Raises AssertionError without CUDA, RuntimeError for another device.
+    """
+    index = device_index(device, optional=False)
+    if index >= 0:
+        check()
+    if index > 0:
         raise RuntimeError("CUDA error: invalid device ordinal; MLX drives one GPU a process")
 
 
 class device:
-    """A context in which a device is the current one; there is but one."""
+    """A context in which a device is the current one; there is but one.
+
+    Raises ValueError for devices of other types, RuntimeError on entering without CUDA.
+    """
 
     def __init__(self, device: Any) -> None:
-        self.idx = _index(device)
+        self.idx = device_index(device)
 
     def __enter__(self) -> None:
-        if self.idx > 0:
-            set_device(self.idx)
+        if self.idx >= 0 and not is_available():
+            raise RuntimeError("PyTorch was compiled without CUDA support: MLX has none here")
+        set_device(self.idx)
 
     def __exit__(self, *exc_info: object) -> bool:
         return False
@@ -217,20 +179,19 @@ class device_of(device):
         super().__init__(obj.get_device() if obj.is_cuda else -1)
 
 
-def _info() -> dict[str, Any]:
-    _check()
+def _info(device: Any) -> dict[str, Any]:
+    check_index(device)
     return _memory.device_info()
 
 
 def get_device_name(device: Any = None) -> str:
     """Return the GPU's name. Raises AssertionError without CUDA."""
-    info = _info()
-    return str(info.get("device_name", "CUDA device"))
+    return str(_info(device).get("device_name", "CUDA device"))
 
 
 def get_device_capability(device: Any = None) -> tuple[int, int]:
     """Return the GPU's compute capability. Raises AssertionError without CUDA."""
-    info = _info()
+    info = _info(device)
     major, minor = info.get("compute_capability_major"), info.get("compute_capability_minor")
     if major is None:
         digits = "".join(c for c in str(info.get("architecture", "")) if c.isdigit()) or "0"
@@ -243,7 +204,8 @@ _Properties = namedtuple("_CudaDeviceProperties", "name major minor total_memory
 
 def get_device_properties(device: Any = None) -> _Properties:
     """Return name, capability and memory of the GPU. Raises AssertionError without CUDA."""
-    return _Properties(get_device_name(), *get_device_capability(), memory.mem_get_info()[1])
+    name = get_device_name(device)
+    return _Properties(name, *get_device_capability(device), memory.mem_get_info(device)[1])
 
 
 def get_arch_list() -> list[str]:
@@ -251,8 +213,16 @@ def get_arch_list() -> list[str]:
     return ["sm_{}{}".format(*get_device_capability())] if is_available() else []
 
 
+def get_gencode_flags() -> str:
+    """Return the compiler's flags for the GPU's architecture; none without CUDA."""
+    numbers = [architecture.removeprefix("sm_") for architecture in get_arch_list()]
+    return " ".join(f"-gencode compute=compute_{n},code=sm_{n}" for n in numbers)
+
+
 def can_device_access_peer(device: Any, peer_device: Any) -> bool:
-    """Return False: there is one device."""
+    """Return False: there is one device. Raises AssertionError without CUDA, and for others."""
+    check_index(device)
+    check_index(peer_device, "peer device")
     return False
 
 
@@ -266,42 +236,71 @@ def is_tf32_supported() -> bool:
     return is_available() and get_device_capability()[0] >= 8
 
 
-def is_current_stream_capturing() -> bool:
-    """Return False: MLX captures no graphs for the user."""
-    return False
+# ----- streams: all of them are one queue -----
 
 
 def synchronize(device: Any = None) -> None:
     """Wait until all work is done. Raises AssertionError without CUDA."""
-    _check()
+    check()
     _memory.synchronize()
 
 
 def current_stream(device: Any = None) -> Stream:
-    """Return the stream on which work is queued: there is one."""
+    """Return the stream on which work is queued. Raises AssertionError without CUDA."""
+    check()
     return Stream()
 
 
-def default_stream(device: Any = None) -> Stream:
-    """Return the stream on which work is queued: there is one."""
-    return Stream()
+default_stream = current_stream
 
 
 def set_stream(stream: Stream) -> None:
-    """Accept a stream; all of them are one queue."""
+    """Accept a stream."""
 
 
-@contextlib.contextmanager
-def stream(stream: Stream | None) -> Iterator[None]:
-    """Return a context in which work goes to a stream; all of them are one queue."""
-    yield
+class StreamContext:
+    """A context in which work goes to a stream."""
+
+    def __init__(self, stream: Stream | None) -> None:
+        self.stream = stream
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass
 
 
-StreamContext = stream
+def stream(stream: Stream | None) -> StreamContext:
+    """Return a context in which work goes to a stream."""
+    return StreamContext(stream)
 
 
 def ipc_collect() -> None:
-    """Do nothing: memory is not shared between processes."""
+    """Do nothing: memory is not shared between processes. Raises AssertionError without CUDA."""
+    check()
 
 
-globals().update(legacy_classes("cuda"))
+def get_sync_debug_mode() -> int:
+    """Return 0: nothing is said of synchronisation. Raises AssertionError without CUDA."""
+    check()
+    return 0
+
+
+def set_sync_debug_mode(debug_mode: int | str) -> None:
+    """Accept 0 and "default". Raises AssertionError without CUDA, RuntimeError for other modes."""
+    check()
+    if debug_mode not in (0, "default"):
+        raise RuntimeError(
+            "invalid value of debug_mode: MLX does not tell when it waits for the GPU, so only "
+            "`default` can be set"
+        )
+
+
+default_generators: tuple = (_generators.accelerator_generator,) if is_available() else ()
+
+_LEGACY = legacy_classes("cuda") | {
+    name: kind for name, kind in legacy_storages("cuda").items() if name[0] != "Q"
+}
+globals().update(_LEGACY)
+__all__.extend(_LEGACY)

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 from flashlight.accelerator import memory as _counters
+from flashlight.cuda._readings import list_gpu_processes
 
 __all__ = [
-    "empty_cache",
-    "get_allocator_backend",
-    "get_per_process_memory_fraction",
-    "host_memory_stats",
-    "list_gpu_processes",
-    "max_memory_allocated",
-    "max_memory_cached",
-    "max_memory_reserved",
-    "mem_get_info",
-    "memory_allocated",
-    "memory_cached",
-    "memory_reserved",
-    "memory_stats",
-    "memory_stats_as_nested_dict",
-    "memory_summary",
-    "reset_accumulated_memory_stats",
-    "reset_max_memory_allocated",
-    "reset_max_memory_cached",
-    "reset_peak_memory_stats",
-    "set_per_process_memory_fraction",
-]
+    "caching_allocator_disabled", "caching_allocator_enable", "empty_cache",
+    "get_allocator_backend", "get_per_process_memory_fraction", "host_memory_stats",
+    "host_memory_stats_as_nested_dict", "list_gpu_processes", "max_memory_allocated",
+    "max_memory_cached", "max_memory_reserved", "mem_get_info", "memory_allocated",
+    "memory_cached", "memory_reserved", "memory_stats", "memory_stats_as_nested_dict",
+    "memory_summary", "reset_accumulated_host_memory_stats", "reset_accumulated_memory_stats",
+    "reset_max_memory_allocated", "reset_max_memory_cached", "reset_peak_host_memory_stats",
+    "reset_peak_memory_stats", "set_per_process_memory_fraction",
+]  # fmt: skip
 
 
 def empty_cache() -> None:
@@ -114,7 +106,19 @@ def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
 
 def host_memory_stats() -> dict[str, Any]:
     """Return nothing: there is no memory of the host's own."""
+    return OrderedDict()
+
+
+def host_memory_stats_as_nested_dict() -> dict[str, Any]:
+    """Return nothing: there is no memory of the host's own."""
     return {}
+
+
+def reset_peak_host_memory_stats() -> None:
+    """Do nothing: there is no memory of the host's own."""
+
+
+reset_accumulated_host_memory_stats = reset_peak_host_memory_stats
 
 
 def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
@@ -136,11 +140,6 @@ def mem_get_info(device: Any = None) -> tuple[int, int]:
     return _counters.get_memory_info()
 
 
-def list_gpu_processes(device: Any = None) -> str:
-    """Say that MLX cannot tell."""
-    return "MLX does not see other processes; use nvidia-smi"
-
-
 def get_allocator_backend() -> str:
     """Return "mlx"."""
     return "mlx"
@@ -154,3 +153,18 @@ def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None
 def get_per_process_memory_fraction(device: Any = None) -> float:
     """Return the fraction that was set, 1 at first."""
     return _counters.get_fraction()
+
+
+def caching_allocator_enable(value: bool = True) -> None:
+    """Say whether MLX may keep freed memory for reuse."""
+    _counters.keep_freed_memory(value)
+
+
+@contextlib.contextmanager
+def caching_allocator_disabled() -> Iterator[None]:
+    """Let MLX give memory back as soon as it is freed, inside of the `with`."""
+    kept = _counters.keep_freed_memory(False)
+    try:
+        yield
+    finally:
+        _counters.keep_freed_memory(kept)
