@@ -25,18 +25,22 @@ from .kinds import SAME, adopt_result, composite, constant, inplace, primitive
 from .shape import permute, reshape, transpose
 
 
-def product(a: mx.array, b: mx.array) -> mx.array:
-    """Return the matrix product in the dtype of the factors; halves add up in float32, integers
-    exactly.
+def product(a: mx.array, b: mx.array, bias: mx.array | None = None) -> mx.array:
+    """Return the matrix product, plus `bias`, in the dtype of the factors.
+
+    Halves add up in float32 and are rounded once, integers add up exactly.
     """
     kind = a.dtype
     if kind in (mx.float32, mx.float64, mx.complex64):
-        return mx.matmul(a, b)
+        made = mx.matmul(a, b)
+        return made if bias is None else made + bias
     if kind in (mx.float16, mx.bfloat16):
         if NATIVE == "cpu":  # MLX's CPU product of halves is a scalar loop
-            return mx.matmul(a.astype(mx.float32), b.astype(mx.float32)).astype(kind)
-        return mx.matmul(a, b)
-    return _integer_product(a, b)
+            made = mx.matmul(a.astype(mx.float32), b.astype(mx.float32))
+            return (made if bias is None else made + bias.astype(mx.float32)).astype(kind)
+        return mx.matmul(a, b) if bias is None else mx.addmm(bias, a, b)
+    made = _integer_product(a, b)
+    return made if bias is None else made + bias
 
 
 def _integer_product(a, b):
@@ -180,11 +184,18 @@ def _matmul_left(grad, other, input_shape):
     if len(input_shape) == 1:
         if other.ndim == 1:
             return grad * conj(other)
-        return matmul(conj(other), grad.unsqueeze(-1)).squeeze(-1)
+        return _matmul_left(grad.unsqueeze(-2), other, (1, *input_shape)).squeeze(-2)
     if other.ndim == 1:
         return grad.unsqueeze(-1) * conj(other)
     if other.ndim == 2 and len(input_shape) > 2:
         return matmul(grad, conj(transpose(other, 0, 1)))
+    if len(input_shape) == 2 and other.ndim > 2:
+        # One product instead of a batch that is then summed: its columns are all the batch's.
+        order = (other.ndim - 2, *range(other.ndim - 2), other.ndim - 1)
+        columns = math.prod(grad.shape[:-2]) * grad.shape[-1]
+        grad = reshape(permute(grad, order), (input_shape[0], columns))
+        return matmul(grad, conj(transpose(reshape(permute(other, order),
+                                                   (input_shape[1], columns)), 0, 1)))
     return matmul(grad, conj(transpose(other, -2, -1)))
 
 
@@ -219,11 +230,15 @@ def __rmatmul__(self, other):
     return matmul(other, self) if isinstance(other, Tensor) else NotImplemented
 
 
+def _check_vector(input, vec):
+    if input.ndim != 2 or vec.ndim != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got {1}, {input.ndim}, {vec.ndim}")
+
+
 @composite
 def mv(input, vec):
     """The product of a matrix and a vector."""
-    if input.ndim != 2 or vec.ndim != 1:
-        raise RuntimeError(f"vector + matrix @ vector expected, got {1}, {input.ndim}, {vec.ndim}")
+    _check_vector(input, vec)
     return matmul(input, vec)
 
 
@@ -294,9 +309,43 @@ def _factor(value, kind):
     return int(value) if kind.category < 2 and isinstance(value, float) else value
 
 
-def _adder(name, multiply, names, text):
+def _half_adder(name, parts):
+    """Return the form for halves: added up in float32 and rounded where PyTorch rounds.
+
+    `parts` gives what is to be added, from the factors in float32.
+    """
+
+    @primitive(name=name)
+    def add_product(
+        input: mx.array, left: mx.array, right: mx.array, beta, alpha
+    ) -> mx.array:
+        """beta * input + alpha * (left @ right)."""
+        total = input
+        for part in parts(left.astype(mx.float32), right.astype(mx.float32)):
+            total = _blend(total.astype(mx.float32), part, beta, alpha).astype(input.dtype)
+            beta = 1
+        return total
+
+    def of_each(grad, shape):
+        return grad.expand((shape[0], *grad.shape)) if len(shape) == grad.ndim + 1 > 2 else grad
+
+    def scaled(grad, factor):
+        return grad if factor == 1 else grad * factor
+
+    add_product.gradients(
+        input=lambda grad, beta: scaled(grad, beta),
+        left=lambda grad, left_shape, right, alpha: scaled(
+            _matmul_left(of_each(grad, left_shape), right, left_shape), alpha),
+        right=lambda grad, left, right_shape, alpha: scaled(
+            _matmul_right(of_each(grad, left.shape), left, right_shape), alpha),
+    )
+    return add_product
+
+
+def _adder(name, multiply, names, text, parts):
     first, second = names
     source_args = (first, second)
+    add_halves = _half_adder(name, parts)
 
     def add_product(input, *args, beta=1, alpha=1, **kwargs):
         given = {**dict(zip(source_args, args)), **kwargs}
@@ -312,25 +361,36 @@ def _adder(name, multiply, names, text):
                 f"and {SCALAR_TYPE_NAME[right.dtype]}"
             )
         if input.dtype in (float16, bfloat16) and input.device.type == "cpu":
-            # PyTorch rounds once; the product goes through float32 here in any case.
-            wide = [tensor.to(float32) for tensor in (input, left, right)]
-            return _blend(wide[0], multiply(*wide[1:]), beta, alpha).to(input.dtype)
+            return add_halves(input, left, right, beta, alpha)
         return _blend(input, multiply(left, right), beta, alpha)
     add_product.__name__ = add_product.__qualname__ = name
     add_product.__doc__ = text
     return composite(add_product)
 
 
-addmm = _adder("addmm", mm, ("mat1", "mat2"), "beta * input + alpha * (mat1 @ mat2).")
-addmv = _adder("addmv", mv, ("mat", "vec"), "beta * input + alpha * (mat @ vec).")
+def _products_in_turn(left, right):
+    """The products of a batch: PyTorch adds, and rounds, one after the other."""
+    made = bmm.operation.body(left, right)
+    return list(made) if len(made) else [mx.zeros(made.shape[1:], made.dtype)]
+
+
+def _matrix_vector(left, right):
+    _check_vector(left, right)
+    return [matmul.operation.body(left, right)]
+
+
+addmm = _adder("addmm", mm, ("mat1", "mat2"), "beta * input + alpha * (mat1 @ mat2).",
+               lambda left, right: [mm.operation.body(left, right)])
+addmv = _adder("addmv", mv, ("mat", "vec"), "beta * input + alpha * (mat @ vec).", _matrix_vector)
 baddbmm = _adder(
     "baddbmm",
     bmm,
     ("batch1", "batch2"),
     "beta * input + alpha * (batch1 @ batch2), batch by batch.",
+    lambda left, right: [bmm.operation.body(left, right)],
 )
 addbmm = _adder("addbmm", lambda a, b: bmm(a, b).sum(0, dtype=a.dtype), ("batch1", "batch2"),
-                "beta * input + alpha * the sum of the products of a batch.")
+                "beta * input + alpha * the sum of the products of a batch.", _products_in_turn)
 
 
 @primitive(promote=SAME)
@@ -399,8 +459,7 @@ def chain_matmul(*matrices, out=None):
 def linear(input: mx.array, weight: mx.array, bias: mx.array | None = None) -> mx.array:
     """input @ weight.T + bias, (..., in) -> (..., out)."""
     _same_linear(input, weight, bias)
-    made = product(input, mx.swapaxes(weight, 0, 1) if weight.ndim == 2 else weight)
-    return made if bias is None else made + bias
+    return product(input, mx.swapaxes(weight, 0, 1) if weight.ndim == 2 else weight, bias)
 
 
 def _plain_linear(input, weight, bias):
@@ -475,7 +534,7 @@ def bilinear(input1, input2, weight, bias=None):
     left, right = reshape(input1, (-1, input1.shape[-1])), reshape(input2, (-1, input2.shape[-1]))
     k, n, m = weight.shape
     half = matmul(left, reshape(permute(weight, (1, 0, 2)), (n, k * m)))
-    made = (reshape(half, (-1, k, m)) * right.unsqueeze(1)).sum(-1)
+    made = matmul(reshape(half, (-1, k, m)), right.unsqueeze(-1))
     made = reshape(made, (*batch, k))
     return made if bias is None else made + bias
 
