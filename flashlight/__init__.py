@@ -115,6 +115,7 @@ from .futures import Future
 from .jit import fork, wait
 from .utils import checkpoint as _checkpoint
 from .utils import data as _data
+from .utils import dlpack as _dlpack
 
 from ._checks import (
     _assert, _assert_async, _check, _check_index, _check_is_size, _check_not_implemented,

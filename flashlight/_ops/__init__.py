@@ -14,7 +14,7 @@ from .interception import watched
 from .kinds import inplace
 
 FAMILIES = (
-    "creation", "ranges", "conversion", "arithmetic", "shape", "splitting", "complex_parts",
+    "creation", "ranges", "conversion", "dlpack", "arithmetic", "shape", "splitting", "complex_parts",
     "indexing", "legacy", "masking", "pointwise", "closeness", "reduction", "sorting", "cumulative",
     "joining", "scatter", "view_writes", "matmul", "linalg", "fft", "special", "random", "dropout",
     "activation", "convolution", "pooling", "adaptive_pooling", "normalization", "batch_normalization",

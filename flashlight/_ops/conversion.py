@@ -603,22 +603,6 @@ def is_pinned(self, device=None) -> bool:
     return False
 
 
-def dlpack(self, *, stream=None, max_version=None, dl_device=None, copy=None):
-    """Return a DLPack capsule over memory shared with this tensor. Raises BufferError if it needs
-    grad.
-    """
-    if self._node is not None:
-        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-    if self.dtype is bfloat16:
-        return read(self).__dlpack__()
-    return self.numpy().__dlpack__()
-
-
-def dlpack_device(self):
-    """Return DLPack's (device type, index): unified memory is the CPU's."""
-    return (1, 0)
-
-
 def as_array(self, dtype=None, copy=None):
     """Return the elements as a NumPy array (NumPy's protocol)."""
     if self._node is not None:
@@ -643,6 +627,6 @@ METHODS = {
         zero_, as_subclass, set_, resize_, resize_as_, pin_memory, is_pinned, is_contiguous,
     )
 }
-METHODS |= CASTS | {"__dlpack__": dlpack, "__dlpack_device__": dlpack_device, "__array__": as_array}
+METHODS |= CASTS | {"__array__": as_array}
 INPLACE = ()
 Tensor.layout = property(lambda self: strided, doc="How the elements are kept.")

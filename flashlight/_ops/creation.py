@@ -9,7 +9,7 @@ import mlx.core as mx
 import numpy as np
 
 from .._core.arrangement import preserved_stride
-from .._core.device import CPU, META, NATIVE, STREAMS, get_default_device, resolve
+from .._core.device import CPU, META, NATIVE, STREAMS, resolve
 from .._core.dtype import (
     FROM_MLX,
     FROM_NUMPY,
@@ -460,6 +460,7 @@ def _foreign(data):
     if hasattr(data, "__array__"):
         return np.asarray(data)
     if hasattr(data, "__dlpack__"):
+        from .dlpack import from_dlpack
         return from_dlpack(data)
     if (
         hasattr(data, "__len__")
@@ -559,17 +560,6 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Ten
     return made.requires_grad_() if requires_grad else made
 
 
-def from_dlpack(ext_tensor, *, device=None, copy=None) -> Tensor:
-    """Return a tensor from any object with `__dlpack__`, sharing memory where it is the CPU's."""
-    if isinstance(ext_tensor, Tensor):
-        return ext_tensor.clone() if copy else ext_tensor.detach()
-    try:
-        host = np.from_dlpack(ext_tensor)
-    except (BufferError, RuntimeError, TypeError):  # bfloat16, or on a GPU
-        return wrap(mx.array(ext_tensor), get_default_device())
-    return from_host(host if host.flags.writeable and not copy else host.copy())
-
-
 def _deliver(made, out, requires_grad):
     if out is not None:
         out.resize_(made.shape)
@@ -631,7 +621,7 @@ FUNCTIONS = {
     for f in (
         zeros, ones, empty, full, zeros_like, ones_like, empty_like, full_like, empty_strided,
         empty_permuted, tensor, scalar_tensor, as_tensor, asarray, from_numpy, frombuffer,
-        from_dlpack, eye, complex_, polar,
+        eye, complex_, polar,
     )
 }
 METHODS = {
