@@ -54,7 +54,7 @@ from ._ops.legacy import (
     LongTensor,
     ShortTensor,
 )
-from .version import __version__
+from .torch_version import __version__
 
 if _TYPE_CHECKING:
     from ._names import *  # noqa: F403
