@@ -50,7 +50,7 @@ def _sparse_broadcast_to(input, size):
 
 @composite(name="resize_as_sparse_")
 def resize_as_sparse_(input, the_template):
-    """Take over the size of another sparse tensor, keeping nothing of another size."""
+    """Take over the size of another sparse tensor, if nothing kept is lost."""
     return methods.resize_as_(input, the_template)
 
 

@@ -61,6 +61,7 @@ def sparse_coo_tensor(
         made = empty(COO, size, dtype or get_default_dtype(), resolve(device))
         return made.requires_grad_() if requires_grad else made
     values = _values(values, dtype, device)
+    values = values if values.ndim else values.reshape(1)
     indices = _index_tensor(indices, values).to(int64)
     if size is None:
         size = _least_size(indices, values)
@@ -145,9 +146,8 @@ def empty(format: Format, size, dtype: dtype_class, where, dense: int = 0, block
 
 def _values(values, dtype, device) -> Tensor:
     if isinstance(values, SparseTensor):
-        raise TypeError("values must be a dense tensor")
-    made = as_tensor(values, dtype=dtype, device=device)
-    return made
+        raise RuntimeError(f"values must be a dense tensor, but got layout {values.layout}")
+    return as_tensor(values, dtype=dtype, device=device)
 
 
 def _index_tensor(indices, values) -> Tensor:
@@ -228,6 +228,11 @@ def _least_compressed_size(format, compressed, plain, values):
             f"'{plain.dtype.name.capitalize().replace('32', '')}'"
         )
     batch = compressed.ndim - 1
+    if values.ndim <= batch + 2 * format.blocks:
+        raise RuntimeError(
+            "values must have dimensionality > sum of batch and block dimensionalities "
+            f"(={batch} + {2 * format.blocks}) but got {values.ndim}"
+        )
     block = values.shape[batch + 1:batch + 3] if format.blocks else (1, 1)
     lines = compressed.shape[-1] - 1
     others = int(host(plain, "sparse_compressed_tensor()").max()) + 1 if plain.numel() else 0

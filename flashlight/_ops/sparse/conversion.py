@@ -117,16 +117,18 @@ def _kept(rows: Tensor) -> np.ndarray:
 
 def _compressed_to_coo(self, sparse_dim):
     batch, size = self.batch_dim(), tuple(self.shape)
-    if sparse_dim != batch + 2 or batch:
+    if sparse_dim not in (2, batch + 2):
         raise RuntimeError(
-            "sparse_compressed_to_sparse: converting tensors with batch dimensions, or to "
-            f"sparse_dim {sparse_dim}, is not supported; use to_dense().to_sparse()"
+            f"sparse_compressed_to_sparse: converting to sparse_dim {sparse_dim} is not supported; "
+            "use to_dense().to_sparse()"
         )
+    sparse_dim = batch + 2
     found, rows = slots(self), rows_of(self)
     if self.format.blocks:
-        (height, width), (_, across) = self.block_size(), block_grid(size, 0, self.block_size())
-        inner = np.arange(height)[:, None] * size[1] + np.arange(width)
-        corner = (found // across) * height * size[1] + (found % across) * width
+        height, width = self.block_size()
+        columns, across = size[batch + 1], size[batch + 1] // width
+        inner = np.arange(height)[:, None] * columns + np.arange(width)
+        corner = (found // across) * height * columns + (found % across) * width
         found = (corner[:, None, None] + inner).reshape(-1)
         rows = rows.reshape((len(found), *rows.shape[3:]))
     ordered = self.format is CSR and positions.is_increasing(found)
@@ -135,8 +137,8 @@ def _compressed_to_coo(self, sparse_dim):
 
 def _to_layout(self, format: Format | None, layout, blocksize, dense_dim):
     if format is None:
-        if layout.name == "strided" and not isinstance(self, SparseTensor):
-            return self
+        if layout.name == "strided":
+            return self.to_dense() if isinstance(self, SparseTensor) else self
         raise RuntimeError(f"to_sparse(): {layout} is not a sparse layout")
     if blocksize is not None and not format.blocks:
         raise RuntimeError(
@@ -417,7 +419,7 @@ METHODS = {
         to_dense, to_sparse, to_sparse_coo, to_sparse_csr, to_sparse_csc, to_sparse_bsr,
         to_sparse_bsc, coalesce, values, indices, crow_indices, col_indices, ccol_indices,
         row_indices, sparse_mask, sparse_dim, dense_dim, is_coalesced,
-        *map(_only_sparse, ("_nnz", "_indices", "_values", "_coalesced_")),
+        *map(_only_sparse, ("_nnz", "_indices", "_values", "_coalesced_", "_dimI", "_dimV")),
     )
 }  # fmt: skip
 

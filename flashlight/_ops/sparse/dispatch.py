@@ -106,6 +106,8 @@ def write_out(name: str, out: Tensor, result: Tensor) -> Tensor:
             f"{name}(): expected 'out' to be of layout {result.layout}, but got {out.layout}"
         )
     if isinstance(out, SparseTensor):
+        if out.format is not result.format:
+            result = result.to_sparse(layout=out.layout)
         return become(out, result, False)
     from ..operation import write_out as write_dense
 

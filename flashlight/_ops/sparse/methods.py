@@ -10,6 +10,7 @@ from ..._core.device import resolve
 from ..._core.evaluation import local
 from ..._core.tensor import Tensor
 from ..conversion import CASTS, LEGACY_NAME
+from ..creation import full_like as dense_full_like
 from ..creation import zeros
 from .construction import empty
 from .dispatch import become, implements
@@ -62,6 +63,22 @@ def type_(self, dtype=None, non_blocking=False):
             raise RuntimeError("Unimplemented backend SparseCsrCPU")
         return f"torch.sparse.{LEGACY_NAME[self.dtype]}Tensor"
     return self.to(self._storage.values[:0].type(dtype).dtype)
+
+
+@method
+def _dimI(self):
+    """Return how many dimensions indices tell."""
+    if self.format is not COO:
+        raise unsupported("_dimI", self)
+    return self.sparse_dim()
+
+
+@method
+def _dimV(self):
+    """Return how many dimensions are dense."""
+    if self.format is not COO:
+        raise unsupported("_dimV", self)
+    return self.dense_dim()
 
 
 # ----- writing -----
@@ -191,6 +208,8 @@ def sparse_resize_(self, size, sparse_dim, dense_dim):
 @method
 def sparse_resize_and_clear_(self, size, sparse_dim, dense_dim):
     """Change the size of a COO tensor in place and keep no element."""
+    if self.format is not COO:
+        raise unsupported("sparse_resize_and_clear_", self)
     if sparse_dim + dense_dim != len(size):
         raise RuntimeError(
             f"'len(size) == sparse_dim + dense_dim' is not satisfied: len(size) = {len(size)}, "
@@ -212,13 +231,22 @@ def resize_(self, *size, memory_format=None):
 
 @method
 def resize_as_(self, the_template, *, memory_format=None):
-    """Take over the size of another sparse tensor, keeping no element of another size."""
+    """Take over the size of another tensor of this layout. Raises RuntimeError if kept elements
+    would be lost.
+    """
     if not isinstance(the_template, SparseTensor):
         raise unsupported("resize_as_", self)
-    if the_template.shape != self.shape:
-        become(self, empty(COO, the_template.shape, self.dtype, self.device,
-                           the_template.dense_dim()), False)
-    return self
+    if the_template.format is not self.format:
+        raise RuntimeError(
+            f"resize_as_: expected a tensor of layout {self.layout}, but got {the_template.layout}"
+        )
+    if self.format is not COO:
+        return resize_(self, the_template.shape)
+    if the_template.shape == self.shape:
+        return self
+    return sparse_resize_(
+        self, the_template.shape, the_template.sparse_dim(), the_template.dense_dim()
+    )
 
 
 resize_as_sparse_ = METHODS["resize_as_sparse_"] = resize_as_
@@ -285,6 +313,21 @@ def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=Fal
     return made.requires_grad_() if requires_grad else made
 
 
+@implements("full_like")
+def full_like(input, fill_value, *, dtype=None, layout=None, **options):
+    """Return a tensor whose kept values, in a compressed layout, or else all elements are one."""
+    if input.format is COO or layout is not None:
+        return dense_full_like.__wrapped__(input, fill_value, dtype=dtype, **options)
+    values = dense_full_like(input._storage.values, fill_value, dtype=dtype)
+    return like(input, input._storage.indices, values)
+
+
+@implements("ones_like")
+def ones_like(input, **options):
+    """Return `full_like` of 1."""
+    return full_like(input, 1, **options)
+
+
 # ----- copying and saving -----
 
 
@@ -304,6 +347,12 @@ def _set_data(self, other) -> None:
 
 
 METHODS["data"] = property(_get_data, _set_data, doc="The tensor without history.")
+
+
+@method
+def __setitem__(self, index, value):
+    """Raise TypeError: elements of a sparse tensor cannot be assigned to."""
+    raise TypeError("Cannot assign to a sparse tensor")
 
 
 @method

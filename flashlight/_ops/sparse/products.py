@@ -18,7 +18,7 @@ from .gradients import assemble, coalesced, dense_of, masked, values_like
 from .grid import coordinates, from_slots, rows_of
 from .history import node_class, record, without_history
 from .rows import add_up, conjugate, dots, spread, take, weighted_sums
-from .tensor import COO, CSC, CSR, SparseTensor, as_index, coo, unsupported, with_values
+from .tensor import COO, CSR, SparseTensor, as_index, coo, unsupported, with_values
 
 
 def _check(name, left, right):
@@ -40,13 +40,17 @@ def _check(name, left, right):
         )
 
 
+def _check_indexed(name, matrix):
+    if matrix.sparse_dim() != 2:
+        raise RuntimeError(
+            f"{name}: expected a matrix with 2 sparse dimensions, but it has {matrix.sparse_dim()}"
+        )
+
+
 def _pairs(matrix):
     """Return (rows, columns, values) of a sparse matrix, the indices as tensors."""
     if matrix.format is COO:
-        if matrix.sparse_dim() != 2:
-            raise RuntimeError(
-                f"mm: expected a matrix with 2 sparse dimensions, but it has {matrix.sparse_dim()}"
-            )
+        _check_indexed("mm", matrix)
         indices = matrix._storage.indices[0]
         return indices[0], indices[1], matrix._storage.values
     if matrix.format.blocks:
@@ -77,6 +81,8 @@ def _sparse_sparse(left, right):
         raise RuntimeError(
             "mm: products of two block-sparse matrices are not supported; call to_dense() on one"
         )
+    _check_indexed("mm", left)
+    _check_indexed("mm", right)
     a, b = (coalesced(m if m.format is COO else m.to_sparse()) for m in (left, right))
     (row, middle), (other, column) = coordinates(a), coordinates(b)
     starts = positions.compress(other, right.shape[0])
@@ -93,7 +99,7 @@ def _sparse_sparse(left, right):
     made = from_slots(COO, size, unique, add_up(values, place, len(unique)))
     if left.format is COO and right.format is COO:
         return made
-    return made.to_sparse_csc() if left.format is right.format is CSC else made.to_sparse_csr()
+    return made.to_sparse_csr()
 
 
 # ----- gradients -----
@@ -398,6 +404,7 @@ def hspmm(mat1, mat2):
     _check("hspmm", mat1, mat2)
     if not isinstance(mat1, SparseTensor) or mat1.format is not COO:
         raise RuntimeError("hspmm: expected 'mat1' to be a sparse COO matrix")
+    _check_indexed("hspmm", mat1)
     left, dense = without_history(mat1, mat2)
     rows, columns = coordinates(left)
     unique, place = positions.distinct(rows)
@@ -408,10 +415,17 @@ def hspmm(mat1, mat2):
 @composite
 def sspaddmm(input, mat1, mat2, *, beta=1, alpha=1):
     """Return beta * input + alpha * (mat1 @ mat2) as a sparse matrix; mat1 and input are sparse."""
-    return (input * beta) + (mm(mat1, mat2) * alpha).to_sparse()
+    return (input * beta) + smm(mat1, mat2) * alpha
 
 
-smm = composite(name="smm")(lambda input, mat: mm(input, mat).to_sparse())
+@composite
+def smm(input, mat):
+    """Return sparse @ dense as a COO matrix with all columns of the rows that the sparse one has."""
+    rows = hspmm(input, mat)
+    width, values = rows.shape[1], rows._storage.values
+    kept, every = coordinates(rows)[0], np.arange(width)
+    indices = np.stack([np.repeat(kept, width), np.tile(every, len(kept))])
+    return coo(indices, values.reshape(-1), tuple(rows.shape), True)
 
 
 def spsolve(input, other, *, left=True):

@@ -30,7 +30,7 @@ def sum(input: SparseTensor, dim=None, keepdim=False, *, dtype=None):
         return made
     for dim in sorted(dims):
         made = made.unsqueeze(dim)
-    return made if isinstance(made, SparseTensor) else made.to_sparse()
+    return made
 
 
 def _dense_sum(input, dims, whole, dtype):

@@ -1,0 +1,233 @@
+"""Every kind of call on tensors of every layout."""
+
+from __future__ import annotations
+
+import pytest
+
+from .both import EVERY, check, coo, dense, table
+
+CALLS = {
+    # shape
+    "t": lambda l, x: x.t(), "T": lambda l, x: x.T, "mT": lambda l, x: x.mT,
+    "H": lambda l, x: x.H, "adjoint": lambda l, x: x.adjoint(),
+    "transpose": lambda l, x: x.transpose(0, 1), "transpose_back": lambda l, x: x.transpose(-1, 0),
+    "transpose_same": lambda l, x: x.transpose(1, 1), "swapaxes": lambda l, x: x.swapaxes(0, -1),
+    "permute": lambda l, x: x.permute(1, 0), "permute3": lambda l, x: x.permute(1, 0, 2),
+    "permute_same": lambda l, x: x.permute(*range(x.ndim)),
+    "permute_twice": lambda l, x: x.permute(0, 0),
+    "unsqueeze": lambda l, x: x.unsqueeze(0), "unsqueeze_end": lambda l, x: x.unsqueeze(-1),
+    "unsqueeze_1": lambda l, x: x.unsqueeze(1), "squeeze": lambda l, x: x.unsqueeze(0).squeeze(0),
+    "select": lambda l, x: x.select(0, 2), "select_last": lambda l, x: x.select(-1, -1),
+    "select_1": lambda l, x: x.select(1, 3), "select_out": lambda l, x: x.select(0, 9),
+    "unbind": lambda l, x: x.unbind(0), "unbind_1": lambda l, x: x.unbind(1),
+    "index_select": lambda l, x: x.index_select(0, l.tensor([2, 0, 2, -1][:3])),
+    "index_select_1": lambda l, x: x.index_select(1, l.tensor([1, 3, 1])),
+    "index_select_out": lambda l, x: x.index_select(0, l.tensor([0, 8])),
+    "index_select_table": lambda l, x: x.index_select(0, l.zeros(1, 2, dtype=l.long)),
+    "index_select_none": lambda l, x: x.index_select(0, l.zeros(0, dtype=l.long)),
+    "narrow_copy": lambda l, x: x.narrow_copy(0, 1, 2),
+    "narrow_copy_1": lambda l, x: x.narrow_copy(1, 1, 3),
+    "narrow_copy_back": lambda l, x: x.narrow_copy(0, -2, 1),
+    "narrow_copy_out": lambda l, x: x.narrow_copy(0, 3, 9),
+    "cat": lambda l, x: l.cat([x, x * 2, x]), "cat_1": lambda l, x: l.cat([x, x * 2], 1),
+    "cat_end": lambda l, x: l.cat([x, x * 2], -1), "stack": lambda l, x: l.stack([x, x * 2]),
+    "stack_1": lambda l, x: l.stack([x, x * 2], 1), "stack_end": lambda l, x: l.stack([x, x], -1),
+    "cat_dense": lambda l, x: l.cat([x, x.to_dense()]),
+    "cat_sizes": lambda l, x: l.cat([x, table(l, 5, 5).to_sparse()]),
+    "stack_sizes": lambda l, x: l.stack([x, table(l, 5, 5).to_sparse()]),
+    "item": lambda l, x: x[1], "item_back": lambda l, x: x[-1], "items": lambda l, x: x[1, 2],
+    "item_all": lambda l, x: x[:, 1], "item_none": lambda l, x: x[None],
+    "item_dots": lambda l, x: x[..., 1], "item_tensor": lambda l, x: x[l.tensor(1)],
+    "item_many": lambda l, x: x[0, 0, 0, 0], "item_out": lambda l, x: x[7],
+    "reshape": lambda l, x: x.reshape(-1), "view": lambda l, x: x.view(-1),
+    "flatten": lambda l, x: x.flatten(), "contiguous": lambda l, x: x.contiguous().layout == x.layout,
+    "is_contiguous": lambda l, x: x.is_contiguous(), "stride": lambda l, x: x.stride(),
+    "expand": lambda l, x: x.expand(2, *x.shape), "numel": lambda l, x: x.numel(),
+    "size": lambda l, x: [*x.size(), x.dim(), x.ndim, len(x)],
+    "storage_offset": lambda l, x: x.storage_offset(), "data_ptr": lambda l, x: x.data_ptr() != 0,
+    "broadcast_to": lambda l, x: l._sparse_broadcast_to(x, (2, *x.shape)),
+    "broadcast_wrong": lambda l, x: l._sparse_broadcast_to(x, (2, 2)),
+    # questions
+    "dims": lambda l, x: [x.sparse_dim(), x.dense_dim()], "_dims": lambda l, x: [x._dimI(), x._dimV()],
+    "nnz": lambda l, x: x._nnz(), "is_sparse": lambda l, x: [x.is_sparse, x.is_sparse_csr],
+    "is_coalesced": lambda l, x: x.is_coalesced(), "type": lambda l, x: x.type(),
+    "indices": lambda l, x: x.indices(), "values": lambda l, x: x.values(),
+    "_indices": lambda l, x: x._indices(), "_values": lambda l, x: x._values(),
+    "crow_indices": lambda l, x: x.crow_indices(), "col_indices": lambda l, x: x.col_indices(),
+    "ccol_indices": lambda l, x: x.ccol_indices(), "row_indices": lambda l, x: x.row_indices(),
+    "is_floating_point": lambda l, x: [x.is_floating_point(), x.is_complex(), x.is_signed()],
+    "element_size": lambda l, x: x.element_size(), "isinstance": lambda l, x: isinstance(x, l.Tensor),
+    "legacy": lambda l, x: isinstance(x, l.sparse.FloatTensor), "bool": lambda l, x: bool(x),
+    "item()": lambda l, x: x.item(), "tolist": lambda l, x: x.tolist(),
+    "numpy": lambda l, x: x.numpy(), "repr": lambda l, x: repr(x), "iter": lambda l, x: list(x),
+    # conversion
+    "to_dense": lambda l, x: x.to_dense(), "to_dense_double": lambda l, x: x.to_dense(l.float64),
+    "to_sparse": lambda l, x: x.to_sparse(), "to_sparse_2": lambda l, x: x.to_sparse(2),
+    "to_sparse_9": lambda l, x: x.to_sparse(9), "coalesce": lambda l, x: x.coalesce(),
+    "to_csr": lambda l, x: x.to_sparse_csr(), "to_csc": lambda l, x: x.to_sparse_csc(),
+    "to_bsr": lambda l, x: x.to_sparse_bsr((2, 3)), "to_bsc": lambda l, x: x.to_sparse_bsc((2, 3)),
+    "to_bsr_1": lambda l, x: x.to_sparse_bsr((1, 1)), "to_bsc_odd": lambda l, x: x.to_sparse_bsc((3, 5)),
+    "to_bsr_none": lambda l, x: x.to_sparse_bsr((0, 1)), "to_bsr_3": lambda l, x: x.to_sparse_bsr((1, 2, 3)),
+    "to_layout": lambda l, x: x.to_sparse(layout=l.sparse_csr),
+    "to_layout_coo": lambda l, x: x.to_sparse(layout=l.sparse_coo),
+    "to_layout_strided": lambda l, x: x.to_sparse(layout=l.strided),
+    "to_layout_block": lambda l, x: x.to_sparse(layout=l.sparse_bsr, blocksize=(2, 2)),
+    "to_layout_blocks_missing": lambda l, x: x.to_sparse(layout=l.sparse_bsr),
+    "to_layout_blocks_odd": lambda l, x: x.to_sparse(layout=l.sparse_csr, blocksize=(2, 2)),
+    "to_csr_dense_dim": lambda l, x: x.to_sparse_csr(dense_dim=1),
+    "double": lambda l, x: x.double(), "int": lambda l, x: x.int(), "half": lambda l, x: x.half(),
+    "to": lambda l, x: x.to(l.bfloat16), "to_same": lambda l, x: x.to(l.float32) is x,
+    "type_to": lambda l, x: x.type(l.int64), "cpu": lambda l, x: x.cpu() is x,
+    "type_as": lambda l, x: x.type_as(l.ones(1, dtype=l.float64)),
+    "clone": lambda l, x: x.clone(), "detach": lambda l, x: x.detach(),
+    "sparse_mask": lambda l, x: x.sparse_mask(coo(l)),
+    "sparse_mask_self": lambda l, x: (x * 2).sparse_mask(x),
+    "masked": lambda l, x: x.to_dense().sparse_mask(x),
+    "deepcopy": lambda l, x: __import__("copy").deepcopy(x),
+    # elements
+    "neg": lambda l, x: -x, "abs": lambda l, x: x.abs(), "sin": lambda l, x: x.sin(),
+    "sqrt": lambda l, x: x.abs().sqrt(), "sign": lambda l, x: x.sign(), "relu": lambda l, x: x.relu(),
+    "floor": lambda l, x: x.floor(), "expm1": lambda l, x: x.expm1(), "isnan": lambda l, x: x.isnan(),
+    "isinf": lambda l, x: x.isinf(), "round": lambda l, x: x.round(), "tanh": lambda l, x: x.tanh(),
+    "nan_to_num": lambda l, x: x.nan_to_num(), "pow": lambda l, x: x.pow(2), "**": lambda l, x: x**3,
+    "exp": lambda l, x: x.exp(), "cos": lambda l, x: x.cos(), "log1p": lambda l, x: x.abs().log1p(),
+    "conj": lambda l, x: x.conj(), "positive": lambda l, x: +x, "angle": lambda l, x: x.angle(),
+    "erf": lambda l, x: l.erf(x), "threshold": lambda l, x: l.nn.functional.threshold(x, 1, 0),
+    "dropout": lambda l, x: l.nn.functional.dropout(x, 0.0).layout == x.layout,
+    "isfinite": lambda l, x: x.isfinite(), "deg2rad": lambda l, x: x.deg2rad(),
+    # arithmetic
+    "add": lambda l, x: x + x, "add_alpha": lambda l, x: l.add(x, x, alpha=3),
+    "add_dense": lambda l, x: x + x.to_dense(), "dense_add": lambda l, x: x.to_dense() + x,
+    "dense_add_alpha": lambda l, x: l.add(x.to_dense(), x, alpha=2), "add_number": lambda l, x: x + 1,
+    "add_other": lambda l, x: x + coo(l), "add_double": lambda l, x: x + x.double(),
+    "sub": lambda l, x: x - x * 3, "sub_dense": lambda l, x: x - x.to_dense(),
+    "dense_sub": lambda l, x: x.to_dense() - x * 3, "rsub": lambda l, x: l.rsub(x, x * 3),
+    "rsub_number": lambda l, x: 1 - x, "mul": lambda l, x: x * x, "mul_2": lambda l, x: x * 2.5,
+    "rmul": lambda l, x: 3 * x, "mul_int": lambda l, x: x.int() * 2.5,
+    "mul_0d": lambda l, x: x * l.tensor(3.0), "mul_dense": lambda l, x: x * (x.to_dense() + 1),
+    "dense_mul": lambda l, x: (x.to_dense() + 1) * x, "mul_row": lambda l, x: x * l.arange(6.0),
+    "mul_column": lambda l, x: x * l.arange(4.0)[:, None], "mul_other": lambda l, x: dense(x * coo(l)),
+    "mul_wrong": lambda l, x: x * l.ones(7), "div": lambda l, x: x / 2,
+    "div_0d": lambda l, x: x / l.tensor(4.0), "div_sparse": lambda l, x: x / x,
+    "div_floor": lambda l, x: l.div(x, 2, rounding_mode="floor"),
+    "div_trunc": lambda l, x: l.div(x, 2, rounding_mode="trunc"),
+    "floor_divide": lambda l, x: x // 2, "rdiv": lambda l, x: 1 / x,
+    "dense_div": lambda l, x: x.to_dense() / x, "remainder": lambda l, x: x % 2,
+    "eq": lambda l, x: x == x, "ne": lambda l, x: x != 0, "lt": lambda l, x: x < 1,
+    "equal": lambda l, x: l.equal(x, x.clone()), "allclose": lambda l, x: l.allclose(x, x),
+    "maximum": lambda l, x: l.maximum(x, x), "logical_not": lambda l, x: x.logical_not(),
+    # reduction
+    "sum": lambda l, x: x.sum(), "sum_0": lambda l, x: x.sum(0), "sum_1": lambda l, x: x.sum(1),
+    "sum_keep": lambda l, x: x.sum(0, keepdim=True), "sum_keep_1": lambda l, x: x.sum(1, keepdim=True),
+    "sum_both": lambda l, x: x.sum((0, 1)), "sum_double": lambda l, x: x.sum(dtype=l.float64),
+    "sum_keep_both": lambda l, x: x.sum((0, 1), keepdim=True), "sum_last": lambda l, x: x.sum(-1),
+    "sparse.sum": lambda l, x: l.sparse.sum(x), "sparse.sum_0": lambda l, x: l.sparse.sum(x, 0),
+    "sparse.sum_last": lambda l, x: l.sparse.sum(x, -1, dtype=l.float64),
+    "sparse.sum_both": lambda l, x: l.sparse.sum(x, (0, 1)), "sparse.sum_dtype": lambda l, x:
+        l.sparse.sum(x, dtype=l.float64), "mean": lambda l, x: x.mean(),
+    "norm": lambda l, x: x.norm(), "norm_1": lambda l, x: x.norm(1), "norm_0": lambda l, x: l.norm(x, 2, 0),
+    "norm_inf": lambda l, x: x.norm(float("inf")), "max": lambda l, x: x.max(), "any": lambda l, x: x.any(),
+    "prod": lambda l, x: x.prod(), "softmax": lambda l, x: l.sparse.softmax(x, 1),
+    "softmax_0": lambda l, x: l.sparse.softmax(x, 0), "softmax_last": lambda l, x:
+        l.sparse.softmax(x, -1, dtype=l.float64),
+    "log_softmax": lambda l, x: l.sparse.log_softmax(x, 1), "cumsum": lambda l, x: x.cumsum(0),
+    "log_softmax_0": lambda l, x: l.sparse.log_softmax(x, 0), "argmax": lambda l, x: x.argmax(),
+    "softmax_out": lambda l, x: l.sparse.softmax(x, 5), "count_nonzero": lambda l, x: x.count_nonzero(),
+    # products
+    "mm": lambda l, x: x @ table(l, 6, 3), "dense_mm": lambda l, x: table(l, 3, 4) @ x,
+    "mm_sparse": lambda l, x: dense(x @ x.t()),
+    "mm_csc": lambda l, x: dense(x @ table(l, 6, 3).to_sparse_csc()),
+    "mm_coo": lambda l, x: l.mm(x, table(l, 6, 3).to_sparse()),
+    "mm_wrong": lambda l, x: x @ table(l, 5, 3), "mm_double": lambda l, x: x @ table(l, 6, 3).double(),
+    "mv": lambda l, x: x @ l.arange(6.0), "mv_wrong": lambda l, x: l.mv(x, l.arange(5.0)),
+    "vm": lambda l, x: l.arange(4.0) @ x, "matmul_batch": lambda l, x: l.ones(2, 3, 4) @ x,
+    "bmm": lambda l, x: l.bmm(x, l.arange(24.0).reshape(2, 4, 3)), "bmm_wrong": lambda l, x:
+        l.bmm(x, l.ones(2, 5, 3)), "dense_bmm": lambda l, x: l.bmm(l.ones(2, 5, 3), x),
+    "matmul_3": lambda l, x: x @ l.ones(2, 4, 3), "dot": lambda l, x: l.dot(x, x),
+    "addmm": lambda l, x: l.addmm(l.ones(4, 3), x, table(l, 6, 3), beta=2, alpha=0.5),
+    "addmm_0": lambda l, x: l.addmm(l.ones(3), x, table(l, 6, 3), beta=0),
+    "addmv": lambda l, x: l.addmv(l.ones(4), x, l.arange(6.0), alpha=2),
+    "addmm_sparse": lambda l, x: l.addmm(x, x, table(l, 6, 6)),
+    "sparse.mm": lambda l, x: l.sparse.mm(x, table(l, 6, 3)),
+    "sparse.mm_sparse": lambda l, x: dense(l.sparse.mm(x, x.transpose(0, 1))),
+    "sparse.mm_wrong": lambda l, x: l.sparse.mm(x, table(l, 5, 3)),
+    "sparse.mm_double": lambda l, x: l.sparse.mm(x, table(l, 6, 3).double()),
+    "sparse.mm_mean": lambda l, x: l.sparse.mm(x, table(l, 6, 3), "mean"),
+    "sparse.mm_sum": lambda l, x: l.sparse.mm(x, table(l, 6, 3), "sum"),
+    "sparse.mm_amax": lambda l, x: l.sparse.mm(x, table(l, 6, 3), "amax"),
+    "sparse.mm_amin": lambda l, x: l.sparse.mm(x, table(l, 6, 3), "amin"),
+    "sparse.mm_odd": lambda l, x: l.sparse.mm(x, table(l, 6, 3), "prod"),
+    "sparse.addmm": lambda l, x: l.sparse.addmm(l.ones(4, 3), x, table(l, 6, 3), beta=2, alpha=3),
+    "sampled_addmm": lambda l, x: l.sparse.sampled_addmm(x, table(l, 4, 3), table(l, 3, 6), beta=2, alpha=3),
+    "sampled_addmm_wrong": lambda l, x: l.sparse.sampled_addmm(x, table(l, 4, 3), table(l, 2, 6)),
+    "sampled_addmm_double": lambda l, x:
+        l.sparse.sampled_addmm(x, table(l, 4, 3).double(), table(l, 3, 6).double()),
+    "hspmm": lambda l, x: l.hspmm(x, table(l, 6, 3)), "smm": lambda l, x: l.smm(x, table(l, 6, 3)),
+    "sspaddmm": lambda l, x: l.sspaddmm(x, x, table(l, 6, 6).to_dense()),
+    "linear": lambda l, x: l.nn.functional.linear(l.ones(2, 6), x), "spsolve": lambda l, x:
+        l.sparse.spsolve(x, l.ones(4)),
+    # new tensors
+    "zeros_like": lambda l, x: l.zeros_like(x), "zeros_like_strided": lambda l, x:
+        l.zeros_like(x, layout=l.strided), "zeros_like_double": lambda l, x: l.zeros_like(x, dtype=l.float64),
+    "empty_like": lambda l, x: [*l.empty_like(x).shape, str(l.empty_like(x).layout)],
+    "ones_like": lambda l, x: l.ones_like(x), "full_like": lambda l, x: l.full_like(x, 2),
+    "rand_like": lambda l, x: l.rand_like(x).layout == x.layout,
+    "new_zeros": lambda l, x: x.new_zeros(2, 3), "new_empty": lambda l, x: x.new_empty((2, 3)).layout == x.layout,
+    "new_ones": lambda l, x: x.new_ones(2, 3), "new_full": lambda l, x: x.new_full((2, 3), 1),
+    "new_tensor": lambda l, x: x.new_tensor([1, 2]),
+    # in place
+    "zero_": lambda l, x: x.zero_(), "copy_": lambda l, x: (y := x.clone() * 2).copy_(x) is y,
+    "copied": lambda l, x: l.zeros_like(x).copy_(x), "copy_dense": lambda l, x: x.copy_(x.to_dense()),
+    "dense_copy": lambda l, x: x.to_dense().copy_(x), "copy_other": lambda l, x: x.copy_(coo(l)),
+    "copy_csr": lambda l, x: x.copy_(table(l).to_sparse_csr()), "fill_": lambda l, x: x.fill_(2),
+    "t_": lambda l, x: x.t_(), "transpose_": lambda l, x: x.transpose_(0, 1),
+    "unsqueeze_": lambda l, x: x.unsqueeze_(0), "add_": lambda l, x: x.add_(x), "sub_": lambda l, x: x.sub_(x),
+    "mul_": lambda l, x: x.mul_(3), "mul_sparse_": lambda l, x: x.mul_(x), "div_": lambda l, x: x.div_(2),
+    "neg_": lambda l, x: x.neg_(), "sin_": lambda l, x: x.sin_(), "abs_": lambda l, x: x.abs_(),
+    "dense_add_": lambda l, x: x.to_dense().add_(x, alpha=2), "pow_": lambda l, x: x.pow_(2),
+    "add_dense_": lambda l, x: x.add_(x.to_dense()), "add_number_": lambda l, x: x.add_(1),
+    "sparse_resize_": lambda l, x: x.sparse_resize_((9,) * x.ndim, x.sparse_dim(), x.dense_dim()),
+    "sparse_resize_less": lambda l, x: x.sparse_resize_((1,) * x.ndim, x.sparse_dim(), x.dense_dim()),
+    "sparse_resize_dims": lambda l, x: x.sparse_resize_((9, 9, 9), 1, 2),
+    "sparse_resize_wrong": lambda l, x: x.sparse_resize_((9, 9, 9), 1, 1),
+    "sparse_resize_and_clear_": lambda l, x: x.sparse_resize_and_clear_((5, 4), 1, 1),
+    "resize_same": lambda l, x: x.resize_(x.shape), "resize_as_": lambda l, x: x.resize_as_(x),
+    "resize_as_sparse_": lambda l, x: x.resize_as_sparse_(l.sparse_coo_tensor(size=(2, 2))),
+    "requires_grad_": lambda l, x: x.requires_grad_().requires_grad,
+    "share_memory_": lambda l, x: x.share_memory_() is x, "pin_memory": lambda l, x: x.is_pinned(),
+    "setitem": lambda l, x: x.__setitem__(0, 1.0), "set_data": lambda l, x: setattr(x, "data", x * 2),
+    "data": lambda l, x: x.data, "index_add_": lambda l, x:
+        l.zeros(4, 6).index_add_(0, l.tensor([0]), x), "where": lambda l, x: l.where(x > 0, x, x),
+    "sort": lambda l, x: x.sort(), "gather": lambda l, x: x.gather(0, l.zeros(1, 1, dtype=l.long)),
+    "tril": lambda l, x: x.tril(), "diag": lambda l, x: x.diag(), "flip": lambda l, x: x.flip(0),
+    "svd_lowrank": lambda l, x: [list(part.shape) for part in l.svd_lowrank(x, 2, 1)],
+    "nonzero": lambda l, x: x.nonzero(), "as_strided": lambda l, x: x.as_strided((1,), (1,)),
+}  # fmt: skip
+
+
+# What isn't comparable: PyTorch reads memory that isn't there, or refuses what works here and has
+# no dense counterpart, or another class of error says the same.
+EXCEPT = {
+    "H": "cube batched", "adjoint": "vector", "narrow_copy_1": "vector", "flatten": "vector",
+    "narrow_copy_out": "batched", "to_layout_blocks_missing": "bsr bsc",
+    "sparse_mask_self": "uncoalesced csc bsr bsc batched", "mm_double": "empty",
+    "sparse.mm": "vector", "sparse.mm_wrong": "vector", "sparse.mm_double": "vector empty",
+    "sampled_addmm": "csc bsr bsc", "new_ones": "csr csc batched csr_of_rows",
+    "new_full": "csr csc batched csr_of_rows", "copy_other": "hybrid",
+    "sparse_resize_": "hybrid hybrid_cube", "resize_same": "csc bsr bsc csr_of_rows",
+    "resize_as_": "csc bsr bsc csr_of_rows", "add_dense": "csr_of_rows",
+    "dense_add": "csr_of_rows", "dense_add_alpha": "csr_of_rows", "dense_add_": "csr_of_rows",
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", CALLS)
+def test_calls(name):
+    problems = []
+    for make in EVERY:
+        if make.__name__ not in EXCEPT.get(name, "").split():
+            try:
+                check(CALLS[name], make)
+            except Exception as problem:
+                problems.append(f"{make.__name__}: {type(problem).__name__}: {problem}")
+    assert not problems, "\n".join(problems)
