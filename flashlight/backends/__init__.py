@@ -49,6 +49,7 @@ from flashlight.backends import (
     nnpack,
     openmp,
     opt_einsum,
+    python_native,
     quantized,
     xnnpack,
 )

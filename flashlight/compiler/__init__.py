@@ -12,11 +12,13 @@ from typing import Any
 from flashlight._core.evaluation import local
 
 from . import _settings
+from . import config as config
 from ._discovery import Untraceable
 from ._wrapper import OptimizedModule, compile, reset
 
 __all__ = [
     "compile",
+    "config",
     "assume_constant_result",
     "reset",
     "allow_in_graph",

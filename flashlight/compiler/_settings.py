@@ -8,7 +8,6 @@ EAGER_BACKENDS = ("eager", "aot_eager")
 BACKENDS = ("mlx", "inductor", *EAGER_BACKENDS)
 
 default_backend = ["inductor"]
-recompile_limit = 8
 
 
 class Stance:

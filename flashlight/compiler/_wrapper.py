@@ -19,7 +19,7 @@ from flashlight._core.evaluation import local
 from flashlight._core.generator import default_generator
 from flashlight.utils._pytree import tree_flatten
 
-from . import _settings
+from . import _settings, config
 from ._discovery import State, Untraceable, restore, token
 from ._trace import Call, Inside, Plan
 
@@ -159,8 +159,12 @@ class CompiledFunction:
         return state, snapshot
 
     def _compile(self, key, call, state, args, kwargs):
-        limit = _settings.recompile_limit if self.limit is None else self.limit
+        limit = config.recompile_limit if self.limit is None else self.limit
         if sum(v is not _EAGER for v in self.versions.values()) >= limit:
+            if config.fail_on_recompile_limit_hit:
+                raise RuntimeError(
+                    f"recompile_limit reached ({limit}) with fail_on_recompile_limit_hit=True"
+                )
             return self._fall_back(
                 f"it was compiled {limit} times already, for other shapes, numbers or settings; "
                 "make what changes a tensor, or raise recompile_limit", args, kwargs,

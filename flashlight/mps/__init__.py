@@ -10,8 +10,8 @@ from flashlight import Tensor as _Tensor
 from flashlight._core import generator as _generators
 from flashlight._ops import memory as _memory
 from flashlight.accelerator import memory as _counters
-from flashlight.accelerator.streams import Event as Event
 from flashlight.mps import profiler as profiler
+from flashlight.mps.event import Event as Event
 
 __all__ = [
     "device_count",

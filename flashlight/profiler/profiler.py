@@ -99,9 +99,12 @@ def schedule(
 
 
 def tensorboard_trace_handler(
-    dir_name: str, worker_name: str | None = None, use_gzip: bool = False
-) -> Callable[[profile], None]:
+    dir_name: str, worker_name: str | None = None, use_gzip: bool = False,
+    use_python_export: bool = False,
+) -> Callable[[profile], None]:  # fmt: skip
     """Return a function that writes a profiler's trace into a folder, under a new name.
+
+    Traces are always written in Python.
 
     Raises RuntimeError, when called, if there can be no such folder.
     """
@@ -143,7 +146,10 @@ class profile:
         acc_events: bool = False,
         use_cuda: bool | None = None,
         custom_trace_id_callback: Callable[[], str] | None = None,
+        post_processing_timeout_s: float | None = None,
     ) -> None:
+        if post_processing_timeout_s is not None and post_processing_timeout_s < 0:
+            raise ValueError("post_processing_timeout_s must be non-negative")
         self.activities = supported_activities() if activities is None else set(activities)
         if not self.activities:
             raise AssertionError("No valid profiler activities found")
@@ -247,8 +253,11 @@ class profile:
         """Return the sums of the events by name, and by shape or call stack on request."""
         return self.events().key_averages(group_by_input_shape, group_by_stack_n)
 
-    def export_chrome_trace(self, path: str) -> None:
-        """Write what was recorded for chrome://tracing and Perfetto; gzipped if so named."""
+    def export_chrome_trace(self, path: str, use_python_export: bool = False) -> None:
+        """Write what was recorded for chrome://tracing and Perfetto; gzipped if so named.
+
+        Traces are always written in Python.
+        """
         trace = {
             "schemaVersion": 1,
             "trace_id": self.get_trace_id(),

@@ -86,3 +86,32 @@ def test_distributed_says_that_it_is_not_there():
         ours, theirs = getattr(torch.distributed, name), getattr(reference.distributed, name)
         if isinstance(theirs, type) and issubclass(theirs, Exception):
             assert [c.__name__ for c in ours.__mro__] == [c.__name__ for c in theirs.__mro__]
+
+
+def test_events_of_metal_need_metal():
+    if not torch.mps.is_available():
+        with pytest.raises(RuntimeError):
+            torch.mps.Event(enable_timing=True)
+
+
+@pytest.mark.parametrize("lib", [torch, reference], ids=["flashlight", "torch"])
+def test_operations_of_dsls_can_be_disabled(lib):
+    native = lib.backends.python_native
+    assert native.available_dsls == [] and native.get_dsl_operations("triton") == []
+    native.disable_operations("one")
+    with native.operations_disabled("two"):
+        assert native.is_operation_disabled("one") and native.is_operation_disabled("two")
+    assert not native.is_operation_disabled("two")
+    native.enable_operations("one")
+    assert not native.is_operation_disabled("one")
+
+
+def test_freed_memory_is_kept_unless_told_otherwise():
+    def kept():
+        torch.rand(1000, 1000).sum().item()
+        return torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+
+    assert kept() > 0
+    with torch.cuda.caching_allocator_disabled():
+        assert kept() == 0
+    assert kept() > 0

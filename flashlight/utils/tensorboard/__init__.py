@@ -12,6 +12,8 @@ except ImportError as error:
         "torch.utils.tensorboard needs the package tensorboard: pip install tensorboard"
     ) from error
 
+from tensorboard.summary.writer.record_writer import RecordWriter
+
 from flashlight.utils.tensorboard.writer import FileWriter, SummaryWriter
 
-__all__ = ["FileWriter", "SummaryWriter"]
+__all__ = ["FileWriter", "RecordWriter", "SummaryWriter"]
