@@ -41,6 +41,13 @@ _NUMPY = {
 }
 
 
+def pivot_sizes(values: np.ndarray) -> np.ndarray:
+    """|re| + |im|, by which LAPACK compares complex numbers when it chooses a pivot."""
+    if np.iscomplexobj(values):
+        return np.abs(values.real) + np.abs(values.imag)
+    return np.abs(values)
+
+
 def check_matrix(name: str, tensor, square: bool = False, letter: str = "A") -> None:
     """Raise RuntimeError for what linalg does not take: too few dimensions, integers, halves, not
     square.

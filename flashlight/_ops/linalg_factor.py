@@ -9,7 +9,15 @@ from .._core.device import CPU, STREAMS
 from .._core.evaluation import is_traced
 from .._core.tensor import wrap
 from .complex_parts import conj, real
-from .host import check_dtype, check_matrix, each, from_numpy, raise_first, to_numpy
+from .host import (
+    check_dtype,
+    check_matrix,
+    each,
+    from_numpy,
+    pivot_sizes,
+    raise_first,
+    to_numpy,
+)
 from .joining import cat, tril, triu
 from .kinds import composite, primitive
 from .matmul import matmul
@@ -26,42 +34,40 @@ QrOld = return_type("qr", "Q", "R")
 Geqrf = return_type("geqrf", "a", "tau")
 
 
-def half_diagonal(matrix):
-    """Return matrices with their diagonal halved."""
-    return matrix - 0.5 * matrix.diagonal(0, -2, -1).diag_embed()
-
-
 def adjoint(matrix):
     """Return matrices transposed and conjugated."""
     return conj(matrix.transpose(-2, -1))
 
 
-def _cholesky_rule(grad, L):
-    """gA = L⁻ᴴ Φ(Lᴴ gL) L⁻¹ made Hermitian, Φ the lower triangle with half the diagonal."""
+def _cholesky_rule(grad, L, upper):
+    """gA = L⁻ᴴ Φ(Lᴴ gL) L⁻¹, Φ half the lower triangle and, above the diagonal, its adjoint."""
     from .linalg_solve import solve_triangular
     if grad is None:
         return None
-    inner = half_diagonal(tril(matmul(adjoint(L), grad)))
+    grad, L = (adjoint(grad), adjoint(L)) if upper else (grad, L)
+    inner = tril(matmul(adjoint(L), grad))
+    inner = 0.5 * (inner + adjoint(tril(inner, -1)))
     right = solve_triangular(L, inner, upper=False, left=False)
-    left = solve_triangular(adjoint(L), right, upper=True)
-    return 0.5 * (left + adjoint(left))
+    return solve_triangular(adjoint(L), right, upper=True)
 
 
 @primitive(returns=CholeskyEx, name="linalg_cholesky_ex")
-def _cholesky_ex(A: mx.array) -> mx.array:
-    """The lower Cholesky factor, and 0 or the order of the first minor that is not positive."""
+def _cholesky_ex(A: mx.array, upper) -> mx.array:
+    """The Cholesky factor, and 0 or the order of the first minor that is not positive."""
     if is_traced(A):
         with mx.stream(STREAMS.cpu):
-            return mx.linalg.cholesky(A), mx.zeros(A.shape[:-2], mx.int32)
+            return mx.linalg.cholesky(A, upper=upper), mx.zeros(A.shape[:-2], mx.int32)
     host = to_numpy(A, "linalg.cholesky")
     batch = host.shape[:-2]
     if host.size == 0:
         return from_numpy(host), mx.zeros(batch, mx.int32)
+    host = np.swapaxes(host, -1, -2).conj() if upper else host  # NumPy reads the lower triangle
     try:
-        return from_numpy(np.linalg.cholesky(host)), mx.zeros(batch, mx.int32)
+        factor, info = np.linalg.cholesky(host), np.zeros(batch, np.int32)
     except np.linalg.LinAlgError:
         factor, info = each(_cholesky_steps, host, batch=batch)
-        return from_numpy(factor), from_numpy(info.astype(np.int32))
+    factor = np.swapaxes(factor, -1, -2).conj() if upper else factor
+    return from_numpy(factor), from_numpy(info.astype(np.int32))
 
 
 def _cholesky_steps(matrix):
@@ -77,18 +83,17 @@ def _cholesky_steps(matrix):
         return factor, np.int32(0)
 
 
-_cholesky_ex.gradients(A=lambda grad, L: _cholesky_rule(grad, L))
+_cholesky_ex.gradients(A=_cholesky_rule)
 
 
 @composite
 def cholesky_ex(A, *, upper=False, check_errors=False):
     """The Cholesky factor and an error code, without raising (unless `check_errors`)."""
     check_matrix("linalg.cholesky_ex", A, True)
-    source = adjoint(A) if upper else A
-    L, info = _cholesky_ex(source)
+    result = _cholesky_ex(A, upper)
     if check_errors:
-        _raise_not_positive("linalg.cholesky_ex", info)
-    return CholeskyEx(adjoint(L) if upper else L, info)
+        _raise_not_positive("linalg.cholesky_ex", result.info)
+    return result
 
 
 def _raise_not_positive(name, info):
@@ -111,10 +116,9 @@ def cholesky(A, *, upper=False):
     positive-definite.
     """
     check_matrix("linalg.cholesky", A, True)
-    source = adjoint(A) if upper else A
-    L, info = _cholesky_ex(source)
+    L, info = _cholesky_ex(A, upper)
     _raise_not_positive("linalg.cholesky", info)
-    return adjoint(L) if upper else L
+    return L
 
 
 @composite
@@ -123,9 +127,9 @@ def torch_cholesky(input, upper=False):
     positive-definite.
     """
     check_matrix("cholesky", input, True)
-    L, info = _cholesky_ex(adjoint(input) if upper else input)
+    L, info = _cholesky_ex(input, upper)
     _raise_not_positive("cholesky", info)
-    return adjoint(L) if upper else L
+    return L
 
 
 @primitive
@@ -211,7 +215,7 @@ def lu_steps(matrix, pivot):
     info = 0
     for k in range(count):
         if pivot:
-            at = k + int(np.argmax(np.abs(work[k:, k])))
+            at = k + int(np.argmax(pivot_sizes(work[k:, k])))
             pivots[k] = at + 1
             if at != k:
                 work[[k, at]] = work[[at, k]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mlx.core as mx
 import numpy as np
 
-from .host import check_matrix, each, from_numpy, raise_first, to_numpy
+from .host import check_matrix, each, from_numpy, pivot_sizes, raise_first, to_numpy
 from .kinds import composite, primitive
 from .return_types import return_type
 
@@ -30,19 +30,19 @@ def ldl_steps(matrix, hermitian):
     while k < n:
         size = 1
         swap = k
-        column = np.abs(full[k + 1:, k])
+        column = pivot_sizes(full[k + 1:, k])
         largest = column.max(initial=0)
-        own = abs(full[k, k])
+        own = pivot_sizes(full[k, k])
         if max(own, largest) == 0:
             info = info or k + 1
         elif own < alpha * largest:
             r = k + 1 + int(column.argmax())
-            row = np.abs(full[r, k:])
+            row = pivot_sizes(full[r, k:])
             row[r - k] = 0
             sigma = row.max()
             if own * sigma >= alpha * largest**2:
                 pass
-            elif abs(full[r, r]) >= alpha * sigma:
+            elif pivot_sizes(full[r, r]) >= alpha * sigma:
                 swap = r
             else:
                 size, swap = 2, r
@@ -51,7 +51,6 @@ def ldl_steps(matrix, hermitian):
             order = np.arange(n)
             order[[at, swap]] = order[[swap, at]]
             full = full[order][:, order]
-            packed[[at, swap], :k] = packed[[swap, at], :k]
         block = full[k:k + size, k:k + size]
         rest = slice(k + size, n)
         if not (size == 1 and block[0, 0] == 0):

@@ -383,16 +383,16 @@ def lstsq(A, B, rcond=None, *, driver=None):
         rank = (values > limit * values.narrow(-1, 0, 1)).sum(-1)
     else:
         rank = A.new_zeros(A.shape[:-2]).long()
-    residuals = A.new_zeros(0)
+    none = A.new_zeros(0, dtype=A.dtype.real)
+    residuals = none
     if m > n and bool((rank == n).all().item()):
         error = matmul(A, X) - right
         residuals = (error.abs() ** 2).sum(-2)
-    none = A.new_zeros(0)
     return Lstsq(
         X.squeeze(-1) if vector else X,
         residuals,
         none.long() if driver == "gels" else rank,
-        values if driver in ("gelsd", "gelss") else none.real if none.dtype.is_complex else none,
+        values if driver in ("gelsd", "gelss") else none,
     )
 
 

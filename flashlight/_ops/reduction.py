@@ -588,6 +588,8 @@ def sum_to_size(input, *size):
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = size[0]
     size = tuple(size)
+    if not size:
+        return _sum(input)
     shape = tuple(input.shape)
     extra = len(shape) - len(size)
     if extra < 0 or builtins.any(n != m and m != 1 for n, m in zip(shape[extra:], size)):
@@ -598,7 +600,7 @@ def sum_to_size(input, *size):
     ]
     if not dims:
         return input
-    result = _sum(input, dims, True, dtype=input.dtype)
+    result = _sum(input, dims, True)
     return result.reshape(size) if extra else result
 
 
