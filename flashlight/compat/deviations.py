@@ -125,6 +125,15 @@ DEVIATIONS = (
         instead="run the function once without compiling it",
     ),
     Deviation(
+        name="flex_attention goes by the blocks of its mask, and has gradients everywhere",
+        why="PyTorch's own two ways differ: compiled, it computes the listed blocks only; "
+        "uncompiled, it computes all scores and asks mask_mod alone. And it has no backward on CPU",
+        differs="compiled or not, blocks that a BlockMask does not list are not computed, and "
+        "mask_mod is not asked about full ones; gradients, also second ones, `max_scores` and "
+        "varlen_attn work on every device; `kernel_options` change nothing",
+        instead="nothing to do: masks of create_block_mask give the same both ways",
+    ),
+    Deviation(
         name="The modules are called flashlight",
         why="`import torch` gives flashlight's own module objects",
         differs="`torch.__name__` and the `__module__` of classes read `flashlight...`; pickles "

@@ -15,6 +15,8 @@ from flashlight import Tensor
 from flashlight._autograd.engine import Captures, run
 from flashlight._autograd.history import edge_of
 from flashlight._autograd.node import FREED, AccumulateGrad, Node, sequence
+from flashlight._core.batch import Batch
+from flashlight._core.batched_storage import storage_for
 from flashlight._core.evaluation import local
 from flashlight._core.layout import Layout
 from flashlight._core.storage import Storage
@@ -46,11 +48,12 @@ class Recorder:
 class Residual:
     """What stands in the graph for a saved tensor."""
 
-    __slots__ = ("__weakref__", "layout", "place")
+    __slots__ = ("__weakref__", "layout", "levels", "place")
 
-    def __init__(self, place: int, layout: Layout):
+    def __init__(self, place: int, layout: Layout, levels: tuple):
         self.place = place
         self.layout = layout
+        self.levels = levels
 
 
 class Residuals:
@@ -63,18 +66,22 @@ class Residuals:
 
     def pack(self, tensor: Tensor) -> Residual:
         """Keep a tensor's array."""
-        array = read(tensor)
+        array, levels = read(tensor), ()
+        if type(array) is Batch:
+            array, levels = array.array, array.levels
         place = self._places.get(id(array))
         if place is None:
             place = self._places[id(array)] = len(self.arrays)
             self.arrays.append(array)
-        residual = Residual(place, tensor._layout.compact())
+        residual = Residual(place, tensor._layout.compact(), levels)
         self._made.append(weakref.ref(residual))
         return residual
 
     def unpack(self, residual: Residual) -> Tensor:
         """Return a tensor of the array that is kept now."""
-        return make(Storage(self.arrays[residual.place], residual.layout), residual.layout)
+        array = self.arrays[residual.place]
+        array = Batch(array, residual.levels) if residual.levels else array
+        return make(storage_for(array, residual.layout), residual.layout)
 
     def needed(self) -> list[int]:
         """Return the places that a graph still refers to."""

@@ -473,8 +473,10 @@ def flex_attention(
         result, sums, largest = _attend(query, key, value, score_mod, block_mask, scale)
     result = _laid_out_as(query, result)
     if return_aux is not None:
+        some = sums.numel() > 0
         return result, AuxOutput(
-            sums if return_aux.lse else None, largest if return_aux.max_scores else None
+            sums if return_aux.lse and some else None,
+            largest if return_aux.max_scores and some else None,
         )
     return (result, sums) if return_lse else result
 
