@@ -398,9 +398,7 @@ def _hparam(start: Any, key: str, value: Any, domain: list | None) -> Any:
 
     if isinstance(value, torch.Tensor):
         value = value.item()
-    if isinstance(value, bool):
-        kind, field = "DATA_TYPE_BOOL", "bool_value"
-    elif isinstance(value, (int, float)):
+    if isinstance(value, (int, float)):  # bools count as numbers, as with PyTorch
         kind, field = "DATA_TYPE_FLOAT64", "number_value"
     elif isinstance(value, str):
         kind, field = "DATA_TYPE_STRING", "string_value"
