@@ -87,8 +87,9 @@ from . import storage
 from .storage import (
     BFloat16Storage, BoolStorage, ByteStorage, CharStorage, ComplexDoubleStorage,
     ComplexFloatStorage, DoubleStorage, FloatStorage, HalfStorage, IntStorage, LongStorage,
-    ShortStorage, TypedStorage, UntypedStorage,
+    ShortStorage, StorageBase, TypedStorage, UntypedStorage,
 )  # fmt: skip
+from .storage import FloatStorage as Storage
 from . import _tensor, _tensor_str, _utils, serialization
 from .serialization import load, save
 
@@ -113,6 +114,7 @@ from . import (
 )  # fmt: skip
 from .futures import Future
 from .jit import fork, wait
+from ._higher_order_ops import cond, while_loop
 from .utils import checkpoint as _checkpoint
 from .utils import data as _data
 from .utils import dlpack as _dlpack

@@ -145,7 +145,11 @@ def _add_conversions() -> None:
 _add_conversions()
 
 
-class UntypedStorage(Conversions):
+class StorageBase(Conversions):
+    """What `UntypedStorage` is made from, for isinstance."""
+
+
+class UntypedStorage(StorageBase):
     """A block of bytes: `UntypedStorage(size)`, `UntypedStorage(bytes_as_ints)` or empty.
 
     Raises RuntimeError for a negative size or entries that are no integers.

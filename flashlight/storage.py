@@ -18,13 +18,14 @@ from ._core.storage import Storage
 from ._serialization.storage_types import STORAGE_DTYPES, STORAGE_NAMES
 from ._untyped_storage import (
     Conversions,
+    StorageBase,
     UntypedStorage,
     _load_from_bytes,
     listed,
     untyped_storage_of,
 )
 
-__all__ = ["TypedStorage", "UntypedStorage", "_load_from_bytes"]
+__all__ = ["StorageBase", "TypedStorage", "UntypedStorage", "_load_from_bytes"]
 
 _warned = False
 

@@ -95,6 +95,12 @@ _PIECES_COPIES = {
 }
 
 
+@composite(out=False)
+def slice_inverse(input, src, dim=0, start=None, end=None, step=1):
+    """See `input` with the size and strides of `src`, which it was cut from: a view."""
+    return as_strided(input, src.shape, src.stride(), src.storage_offset())
+
+
 def _untracked(name, cut):
     """Return the operation that cuts as `cut` does, into tensors that are nobody's views."""
     def pieces(input, *args, **kwargs):
@@ -121,4 +127,5 @@ FUNCTIONS = {
     **{name: _untracked(name, cut) for name, cut in _UNSAFE.items()},
 }
 METHODS = {name: FUNCTIONS[name] for name in ("narrow_copy", *_UNSAFE)}
+FUNCTIONS["slice_inverse"] = METHODS["slice_inverse"] = slice_inverse
 INPLACE = ()

@@ -119,5 +119,11 @@ METHODS = {
         apply_, map_, map2_, resize, resize_as, dim_order, record_stream, const_data_ptr, reinforce,
         _is_all_true, _is_any_true,
     )
-} | {"volatile": property(_volatile), "__delitem__": _delete, "__array_wrap__": _array_wrap}  # fmt: skip
+}
+METHODS |= {
+    "volatile": property(_volatile),
+    "name": property(lambda self: None, doc="Always None."),
+    "__delitem__": _delete,
+    "__array_wrap__": _array_wrap,
+}
 INPLACE = ()
