@@ -51,5 +51,15 @@ def in_double(kernel: Callable) -> Callable:
     return widened
 
 
+def combine_at(target: mx.array, where, values: mx.array, reducer: str = "add") -> mx.array:
+    """`target` with `values` combined with what is at `where`; half types are rounded once,
+    however many meet.
+    """
+    dtype = target.dtype
+    if dtype in HALF:
+        target, values = target.astype(mx.float32), values.astype(mx.float32)
+    return getattr(target.at[where], reducer)(values).astype(dtype)
+
+
 def _cast(args: tuple, dtype: mx.Dtype) -> tuple:
     return tuple(a.astype(dtype) if isinstance(a, mx.array) else a for a in args)

@@ -9,6 +9,7 @@ from .._core.evaluation import is_traced
 from .._core.tensor import read, wrap
 from .kinds import composite, primitive
 from .pointwise import where
+from .widening import widened
 
 
 def _check_indices(name, index, size):
@@ -209,7 +210,7 @@ def _bags(
         if per_sample_weights.dtype is not weight.dtype:
             raise RuntimeError(f"expected scalar type {SCALAR_TYPE_NAME[weight.dtype]} but found "
                                f"{SCALAR_TYPE_NAME[per_sample_weights.dtype]}")
-        rows = rows * per_sample_weights.unsqueeze(1)
+        rows = widened(rows) * per_sample_weights.unsqueeze(1)
     out = weight.new_zeros(bags, weight.shape[1])
     if not bags or not input.numel():
         return out if not weight.requires_grad else out + weight.sum() * 0
@@ -225,11 +226,11 @@ def _bags(
         )
         return made.masked_fill(made == low, 0)
     rows = where(kept.unsqueeze(1), rows, 0.0).to(rows.dtype)
-    total = out.index_add(0, bag, rows)
-    if mode == "sum":
-        return total
-    count = weight.new_zeros(bags).index_add(0, bag, kept.to(weight.dtype)).clamp(min=1)
-    return total / count.unsqueeze(1)
+    total = widened(out).index_add(0, bag, widened(rows))
+    if mode == "mean":
+        count = total.new_zeros(bags).index_add(0, bag, kept.to(total.dtype)).clamp(min=1)
+        total = total / count.unsqueeze(1)
+    return total.to(weight.dtype)
 
 
 @composite

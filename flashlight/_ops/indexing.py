@@ -15,6 +15,7 @@ from .._core.errors import broadcast_shapes
 from .._core.evaluation import evaluate, is_traced
 from .._core.layout import Layout
 from .._core.tensor import TENSORS, Tensor, from_host, read, wrap
+from .._kernels.precision import combine_at
 from .creation import array_of, filled
 from .interception import intercepted, interceptors
 from .kinds import ViewNode, composite, inplace, primitive, view_of
@@ -326,7 +327,7 @@ def _index_put(
         if input.dtype == mx.bool_:
             flat = flat.astype(mx.int32).at[index].add(values.astype(mx.int32)) != 0
         else:
-            flat = flat.at[index].add(values)
+            flat = combine_at(flat, index, values)
     else:
         flat = mx.array(flat)
         flat[index] = values

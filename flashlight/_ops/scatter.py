@@ -12,6 +12,7 @@ from .._core.dtype import FROM_MLX, SCALAR_TYPE_NAME, bool_, int32, int64
 from .._core.errors import wrap_dim
 from .._core.evaluation import evaluate, is_traced
 from .._core.tensor import Tensor, read, wrap
+from .._kernels.precision import combine_at
 from .kinds import composite, primitive
 
 
@@ -121,9 +122,13 @@ def _positions(index, dim):
 
 
 def scatter_array(
-    input: mx.array, dim: int, index: mx.array, src: mx.array, reducer: str | None
+    input: mx.array, dim: int, index: mx.array, src: mx.array, reducer: str | None,
+    in_turn: bool = False,
 ) -> mx.array:
-    """Return `input` with `src` written at (or combined with what is at) `index` along `dim`."""
+    """Return `input` with `src` written at (or combined with what is at) `index` along `dim`.
+
+    Sums and products of half types are rounded once, or `in_turn`, after each step.
+    """
     shape = tuple(input.shape)
     target, at = _one(input), _one(index)
     src = _crop(_one(src), at.shape) if src.ndim else mx.broadcast_to(src, at.shape)
@@ -135,7 +140,9 @@ def scatter_array(
     if target.dtype == mx.bool_ and reducer != "set":
         wide = scatter_array(target.astype(mx.int32), dim, at, src.astype(mx.int32), reducer)
         return (wide != 0).reshape(shape)
-    return getattr(target.at[where], reducer)(src).reshape(shape)
+    combine = getattr(target.at[where], reducer)
+    once = not in_turn and reducer in ("add", "multiply")
+    return (combine_at(target, where, src, reducer) if once else combine(src)).reshape(shape)
 
 
 @primitive(name="scatter", node="Scatter", scatters=True)
@@ -225,7 +232,7 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     return _reduce(input, dim, index, src, reduce, include_self)
 
 
-def _reduce(input, dim, index, src, reduce, include_self):
+def _reduce(input, dim, index, src, reduce, include_self, in_turn=False):
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise RuntimeError("reduce argument must be either sum, prod, mean, amax or amin, got "
                            f"{reduce}")
@@ -239,8 +246,8 @@ def _reduce(input, dim, index, src, reduce, include_self):
     if reduce == "sum":
         return scatter_add(start, dim, index, src)
     if reduce == "mean":
-        return _mean(start, dim, index, src, include_self)
-    return _combine(start, dim, index, src, reduce)
+        return _mean(start, dim, index, src, include_self, in_turn)
+    return _combine(start, dim, index, src, reduce, in_turn)
 
 
 def _limit(kind, high):
@@ -252,8 +259,8 @@ def _limit(kind, high):
     return iinfo(kind).max if high else iinfo(kind).min
 
 
-def _mean(start, dim, index, src, include_self):
-    total = scatter_add(start, dim, index, src)
+def _mean(start, dim, index, src, include_self, in_turn):
+    total = _combine(start, dim, index, src, "sum", in_turn)
     ones = (start.new_ones if include_self else start.new_zeros)(start.shape)
     count = scatter_add(ones, dim, index, src.new_ones(src.shape)).detach()
     count = count.masked_fill(count < 1, 1)
@@ -261,19 +268,23 @@ def _mean(start, dim, index, src, include_self):
 
 
 @primitive(name="scatter_reduce", node="ScatterReduce", scatters=True)
-def _combine(input: mx.array, dim, index: mx.array, src: mx.array, reduce) -> mx.array:
-    """Combine by product, largest or smallest."""
+def _combine(
+    input: mx.array, dim, index: mx.array, src: mx.array, reduce, in_turn=False
+) -> mx.array:
+    """Combine by sum, product, largest or smallest."""
     dim = _along("scatter", input, index, dim, src)
     if index.size == 0:
         return input
     index = check_index("scatter_reduce", index, input.shape[dim] if input.ndim else 1)
-    return scatter_array(input, dim, index, src, _REDUCERS[reduce])
+    return scatter_array(input, dim, index, src, _REDUCERS[reduce], in_turn)
 
 
 def _combine_rule(grad, input, dim, index, src, result, reduce):
     """Products divide by the element; extremes share the gradient among those that attain it."""
     if index.numel() == 0:
         return grad, src.new_zeros(src.shape)
+    if reduce == "sum":
+        return grad, _pad_to(gather(grad, dim, index), src.shape, index.shape)
     corner = src
     for d, n in enumerate(index.shape):
         corner = corner.narrow(d, 0, n) if corner.shape[d] != n else corner
@@ -391,13 +402,13 @@ def _index_add(input: mx.array, dim, index: mx.array, source: mx.array, *, alpha
     if alpha != 1:
         source = source * mx.array(alpha, source.dtype)
     if not input.ndim:
-        return _one(input).at[_slices(0, index)].add(_one(source)).reshape(())
+        return combine_at(_one(input), _slices(0, index), _one(source)).reshape(())
     if input.dtype == mx.bool_:
         return (
             _index_add.operation.body(input.astype(mx.int32), dim, index, source.astype(mx.int32))
             != 0
         )
-    return input.at[_slices(dim, index)].add(source)
+    return combine_at(input, _slices(dim, index), source)
 
 
 def _source_grad(grad, dim, index, source_shape, scale=1):
@@ -485,7 +496,7 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
         )
     if input.ndim == 0:
         return _reduce(input.reshape(1), 0, index.long().reshape(-1), source.reshape(-1), reduce,
-                       include_self).reshape(())
+                       include_self, in_turn=True).reshape(())
     d = wrap_dim(dim, input.ndim)
     if index.ndim > 1:
         raise IndexError(
@@ -501,7 +512,7 @@ def index_reduce(input, dim, index, source, reduce, *, include_self=True):
     spread = (
         index.long().reshape([-1 if i == d else 1 for i in range(input.ndim)]).expand(source.shape)
     )
-    return _reduce(input, d, spread, source, reduce, include_self)
+    return _reduce(input, d, spread, source, reduce, include_self, in_turn=True)
 
 
 @primitive(strict_out=True)
@@ -547,7 +558,7 @@ def _put(input: mx.array, index: mx.array, source: mx.array, accumulate=False) -
         return input
     flat, at, src = input.reshape(-1), index.reshape(-1), source.reshape(-1)
     if accumulate:
-        return flat.at[at].add(src).reshape(input.shape)
+        return combine_at(flat, at, src).reshape(input.shape)
     made = mx.array(flat)
     made[at] = src
     return made.reshape(input.shape)

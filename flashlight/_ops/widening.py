@@ -22,13 +22,14 @@ def rounded_once(rule: Callable) -> Callable:
     """
 
     @functools.wraps(rule)
-    def widened(grad, *saved):
+    def wide(grad, *saved):
         if grad.dtype not in HALF:
             return rule(grad, *saved)
-        return rule(grad.to(float32), *map(_wide, saved))
+        return rule(grad.to(float32), *map(widened, saved))
 
-    return widened
+    return wide
 
 
-def _wide(value):
+def widened(value):
+    """Return a half-precision tensor in float32, anything else as it is."""
     return value.to(float32) if isinstance(value, Tensor) and value.dtype in HALF else value
