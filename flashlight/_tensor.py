@@ -45,6 +45,9 @@ def storage_type(self: Tensor) -> type:
 
 def is_set_to(self: Tensor, tensor: Tensor) -> bool:
     """Whether both tensors see the same storage in the same way."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError("is_set_to(): argument 'tensor' (position 1) must be Tensor, not "
+                        f"{type(tensor).__name__}")
     return self._storage is tensor._storage and self._layout is tensor._layout
 
 

@@ -119,7 +119,9 @@ def unsupported_reason(which: dtype) -> str:
 
 
 def check_supported(which: dtype) -> dtype:
-    """Return `which`; raise TypeError if MLX has no arrays of that type."""
+    """Return `which`; raise TypeError if it is no dtype or MLX has no arrays of that type."""
+    if not isinstance(which, dtype):
+        raise TypeError(f"argument 'dtype' must be torch.dtype, not {type(which).__name__}")
     if which.mlx is None:
         raise TypeError(unsupported_reason(which))
     return which

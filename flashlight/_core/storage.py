@@ -13,9 +13,9 @@ from sys import getrefcount
 import mlx.core as mx
 import numpy as np
 
-from .device import NATIVE, STREAMS
+from .device import META, NATIVE, STREAMS
 from .dtype import bfloat16, bool_, dtype, float64
-from .evaluation import evaluate, local, ready
+from .evaluation import LARGE, ensure_memory, evaluate, local, ready
 from .layout import Layout, contiguous, overriding
 from .reading import recipe
 
@@ -48,6 +48,9 @@ class Storage:
         own = self.layout
         if own is layout:
             return self.array
+        if layout.numel > LARGE and layout.numel > own.numel and layout.device is not META:
+            # what a few elements are spread over by strides of 0 becomes an array of its own
+            ensure_memory(layout.numel * layout.dtype.itemsize)
         ready()
         if NATIVE != "cpu" and float64 in (own.dtype, layout.dtype):
             with mx.stream(STREAMS.cpu):

@@ -10,6 +10,7 @@ import math
 
 import mlx.core as mx
 
+from . import reduction
 from .elementary import sin
 from .polynomial import Polynomial
 from .precision import HALF, in_double
@@ -56,12 +57,10 @@ def multigammaln(x: mx.array, p: int) -> mx.array:
 
     Half precision rounds each term, as in PyTorch.
     """
-    terms = [lgamma(x - 0.5 * i if i else x) for i in range(p)]
+    terms = lgamma(mx.expand_dims(x, -1) - (0.5 * mx.arange(p)).astype(x.dtype))
     if x.dtype in HALF:
-        terms = [term.astype(mx.float32) for term in terms]
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
+        terms = terms.astype(mx.float32)
+    total = reduction.sum(terms, (-1,), False)
     return total.astype(x.dtype) + 0.25 * p * (p - 1) * math.log(math.pi)
 
 

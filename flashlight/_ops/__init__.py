@@ -10,6 +10,7 @@ import importlib
 
 from .._core.tensor import Tensor
 from . import through
+from .explained import guarded
 from .interception import watched
 from .kinds import inplace
 
@@ -32,11 +33,10 @@ FACTORIES = ("creation", "ranges", "random")
 
 def _attach(family) -> None:
     watched_family = family.__name__.rpartition(".")[2] in FACTORIES
-    FUNCTIONS.update(
-        {name: watched(f) for name, f in family.FUNCTIONS.items()}
-        if watched_family
-        else family.FUNCTIONS
-    )
+    for name, function in family.FUNCTIONS.items():
+        if not getattr(function, "is_watched", False):
+            function = guarded(function)
+        FUNCTIONS[name] = watched(function) if watched_family else function
     for name, function in family.METHODS.items():
         setattr(Tensor, name, function)
     for name in family.INPLACE:

@@ -8,8 +8,9 @@ from typing import Any
 
 from .._core.evaluation import local
 from .._core.tensor import TENSORS, Tensor
+from .explained import RAW, explain
 from .interception import intercepted, interceptors
-from .operation import write_out
+from .operation import ALIASES, write_out
 from .overrides import call_overrides, overriding_in
 
 _PLAIN = (int, float, bool, str, type(None))
@@ -19,9 +20,12 @@ def composite(body=None, *, name=None, out=True) -> Any:
     """Declare an operation written with tensors: overrides see it whole, and it takes `out=`."""
     if body is None:
         return functools.partial(composite, name=name, out=out)
-    takes_out = "out" in inspect.signature(body).parameters
+    parameters = inspect.signature(body).parameters
+    takes_out = "out" in parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
     def proceed(args, kwargs):
+        target = None
         for value in args:
             kind = type(value)
             if kind not in TENSORS and kind not in _PLAIN:
@@ -30,6 +34,8 @@ def composite(body=None, *, name=None, out=True) -> Any:
                     return call_overrides(call, overriding, args, kwargs)
                 break
         if kwargs:
+            if not takes_any:
+                kwargs = _renamed(kwargs, parameters)
             overriding = overriding_in(kwargs.values())
             if overriding:
                 return call_overrides(call, overriding, args, kwargs)
@@ -37,13 +43,14 @@ def composite(body=None, *, name=None, out=True) -> Any:
                 target = kwargs.pop("out")
                 if not out:
                     raise TypeError(f"{call.__name__}() got an unexpected keyword argument 'out'")
-                return _composite_out(call.__name__, body(*args, **kwargs), target)
-            if not takes_out:
+            elif not takes_out:
                 kwargs.pop("out", None)
         try:
-            return body(*args, **kwargs)
-        except AttributeError as error:
-            raise _not_a_tensor(call, args, kwargs, error) from None
+            result = body(*args, **kwargs)
+        except RAW as error:
+            explain(call.__name__, list(call.__signature__.parameters), error, args, kwargs)
+            raise
+        return result if target is None else _composite_out(call.__name__, result, target)
 
     @functools.wraps(body)
     def call(*args, **kwargs):
@@ -57,6 +64,16 @@ def composite(body=None, *, name=None, out=True) -> Any:
     return call
 
 
+def _renamed(kwargs, parameters):
+    """Return the arguments with NumPy's names (`axis`, `keepdims`, ...) replaced by PyTorch's."""
+    for key in kwargs:
+        name = ALIASES.get(key)
+        if key not in parameters and name in parameters and name not in kwargs:
+            rest = {other: value for other, value in kwargs.items() if other != key}
+            return _renamed({**rest, name: kwargs[key]}, parameters)
+    return kwargs
+
+
 def as_method(function, name=None) -> Any:
     """Return a composite operation as a method: another object, which calls its tensor `self`.
 
@@ -68,24 +85,6 @@ def as_method(function, name=None) -> Any:
         parameters=[first.replace(name="self"), *others]
     )
     return made
-
-
-def _not_a_tensor(call, args, kwargs, error):
-    """Return what to raise: TypeError if an argument lacks the attribute since it is no tensor."""
-    names = list(call.__signature__.parameters)
-    named = [(names[min(i, len(names) - 1)], value) for i, value in enumerate(args)]
-    for position, (name, value) in enumerate([*named, *kwargs.items()]):
-        several = isinstance(value, (list, tuple)) and any(item is error.obj for item in value)
-        if several or value is error.obj:
-            kind = type(error.obj).__name__
-            if kind in _NO_TENSORS:
-                wanted = "tuple of Tensors" if several else "Tensor"
-                return TypeError(f"{call.__name__}(): argument '{name}' (position {position + 1}) "
-                                 f"must be {wanted}, not {type(value).__name__}")
-    return error
-
-
-_NO_TENSORS = ("int", "float", "bool", "complex", "str", "list", "tuple", "NoneType", "ndarray")
 
 
 def _composite_out(name, result, out):

@@ -304,6 +304,8 @@ def type_(self, dtype=None, non_blocking=False):
             raise ValueError(f"invalid type: '{dtype}'")
         dtype = kind
     elif not isinstance(dtype, _DTYPE):
+        if not isinstance(dtype, type):
+            raise TypeError("dtype must be a type, str, or dtype object")
         dtype = dtype.dtype
     return as_dtype(self, dtype)
 

@@ -64,6 +64,8 @@ _eigh.gradients(A=_eigh_rule)
 
 
 def _triangle_name(UPLO):
+    if not isinstance(UPLO, str):
+        raise TypeError(f"linalg.eigh(): argument 'UPLO' must be str, not {type(UPLO).__name__}")
     upper = UPLO.upper()
     if upper not in ("L", "U"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")

@@ -24,10 +24,12 @@ from .._core.batch import Batch, along_lanes, in_use, over_lanes
 from .._core.batched_storage import check_shared_write
 from .._core.device import META, NATIVE, STREAMS, device
 from .._core.dtype import SCALAR_TYPE_NAME, bfloat16, float16, float32, float64
+from .._core.errors import not_implemented_for
 from .._core.evaluation import local, ready
 from .._core.promotion import can_cast, result_of, to_floating
 from .._core.storage import check_writable
 from .._core.tensor import TENSORS, Tensor, read, restride, to_array, wrap
+from .explained import RAW, explain
 from .interception import intercepted, interceptors
 from .overrides import call_overrides, is_override, overriding_in
 
@@ -217,7 +219,7 @@ class Operation:
             self._check_dtype(common or inputs[0]._layout.dtype)
         arrays = [read(t) for t in inputs]
         compute = self._computation(values, common)
-        result = self.compute_on(where, common, inputs, compute, arrays)
+        result = self.compute_on(where, common, inputs, compute, arrays, values)
         outputs = self.wrap_all(result, where)
         if self.elementwise or self.channels_last:
             for tensor in inputs:
@@ -235,9 +237,7 @@ class Operation:
 
     def _check_dtype(self, dtype):
         if dtype not in self.dtypes:
-            raise NotImplementedError(
-                f"\"{self.kernel}\" not implemented for '{SCALAR_TYPE_NAME.get(dtype, dtype.name)}'"
-            )
+            raise not_implemented_for(self.kernel, dtype)
 
     def _computation(self, values, common):
         """Return a function of the input arrays that runs the body on them."""
@@ -273,8 +273,8 @@ class Operation:
                         **dict(zip(self.names[self.positional:], filled[self.positional:])))
         return compute
 
-    def compute_on(self, where: device, common, inputs, compute, arrays):
-        """Run `compute` on the stream for `where`; name the op and its inputs in MLX's errors."""
+    def compute_on(self, where: device, common, inputs, compute, arrays, values):
+        """Run `compute` on the stream for `where`; `values` are for errors to name."""
         if in_use[0] and any(type(array) is Batch for array in arrays):
             compute = functools.partial(along_lanes if self.pointwise else over_lanes, compute)
         try:
@@ -290,10 +290,8 @@ class Operation:
             )
             with mx.stream(STREAMS.cpu if on_cpu else STREAMS.native):
                 return compute(arrays)
-        except ValueError as error:
-            if str(error).startswith("["):
-                shapes = ", ".join(f"{t.dtype.name}{list(t.shape)}" for t in inputs)
-                raise RuntimeError(f"{self.name}({shapes}): {error}") from None
+        except RAW as error:
+            explain(self.name, self.names, error, values)
             raise
 
     def wrap_all(self, result, where):
@@ -321,6 +319,9 @@ class Operation:
 
     def _write_out(self, out, outputs, inputs):
         for tensor in (*inputs, *(out if isinstance(out, (tuple, list)) else (out,))):
+            if not isinstance(tensor, Tensor):
+                name = type(tensor).__name__
+                raise TypeError(f"{self.name}(): argument 'out' must be Tensor, not {name}")
             if tensor._node is not None and local.grad_enabled:
                 raise RuntimeError(
                     f"{self.name}(): functions with out=... arguments don't support automatic "

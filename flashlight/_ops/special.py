@@ -8,7 +8,7 @@ from collections.abc import Callable
 import mlx.core as mx
 
 from .._core.dtype import FLOATING, bool_, float32, float64
-from .._core.evaluation import is_traced
+from .._core.evaluation import ensure_memory, is_traced
 from .._kernels import (
     bessel,
     elementary,
@@ -235,6 +235,7 @@ def _polygamma_method(self, n):
 @primitive(promote=INT_TO_FLOAT, dtypes=REAL, name="mvlgamma")
 def _mvlgamma(input: mx.array, p) -> mx.array:
     """The logarithm of the gamma function of dimension p."""
+    ensure_memory(8 * input.size * p)
     return gamma.multigammaln(input, p)
 
 
@@ -251,6 +252,8 @@ def mvlgamma(input, p):
     """The logarithm of the gamma function of dimension p. Raises RuntimeError for p < 1."""
     if input.dtype is bool_:
         raise RuntimeError("The input tensor may not be a boolean tensor.")
+    if not isinstance(p, int):
+        raise TypeError(f"mvlgamma(): argument 'p' must be int, not {type(p).__name__}")
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     return _mvlgamma(input, p)
@@ -377,6 +380,7 @@ airy_ai = _plain("airy_ai", bessel.airy_ai, "Airy's function Ai.")
 
 # ----- orthogonal polynomials -----
 
+MOST = 10_000  # the degree up to which a recurrence is run up, step by step
 
 def _polynomial(name, kernel, text, *, by_recurrence=False, shifted=False):
     """Declare polynomials of degree n at x, both tensors or numbers.
@@ -401,7 +405,10 @@ def _degree(name: str, n: mx.array) -> int:
         raise RuntimeError(
             f"special.{name}: the degrees are not known inside compile or vmap; pass a number"
         )
-    return int(mx.max(mx.where(mx.isfinite(n), n, 0.0)).item()) if n.size else 0
+    highest = int(mx.max(mx.where(mx.isfinite(n), n, 0.0)).item()) if n.size else 0
+    if highest > MOST and "hermite" not in name:  # those of Hermite are NaN long before
+        raise RuntimeError(f"special.{name}: degrees over {MOST} are not supported, got {highest}")
+    return highest
 
 
 chebyshev_polynomial_t = _polynomial(

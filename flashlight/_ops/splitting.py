@@ -5,10 +5,13 @@ from __future__ import annotations
 import operator
 
 from .._core import errors
+from .._core.evaluation import ensure_memory
 from .._core.layout import Layout
 from .._core.tensor import Tensor
 from .kinds import composite, view
 from .shape import slice_
+
+PIECE = 500  # bytes, at least, that a view of one piece occupies
 
 
 def _pieces(input, lengths, dim):
@@ -40,6 +43,7 @@ def _split_layout(input, split_size_or_sections, dim):
                 else "split_size can only be 0 if dimension size is 0, but got "
                 f"dimension size of {n}"
             )
+        ensure_memory(n // step * PIECE if n else 0)
         lengths = [min(step, n - at) for at in range(0, n, step)] if n else [0]
     return _pieces(input, lengths, dim)
 
@@ -94,6 +98,7 @@ def tensor_split(input, indices_or_sections, dim=0):
         sections = indices_or_sections
         if sections <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
+        ensure_memory(sections * PIECE)
         small, extra = divmod(n, sections)
         bounds = [0]
         for piece in range(sections):
@@ -141,6 +146,7 @@ def unbind(input: Layout, dim=0) -> list:
         [*input.size[:dim], *input.size[dim + 1 :]],
         [*input.stride[:dim], *input.stride[dim + 1 :]],
     )
+    ensure_memory(input.size[dim] * PIECE)
     return [
         input.view(size, stride, input.offset + i * input.stride[dim])
         for i in range(input.size[dim])
