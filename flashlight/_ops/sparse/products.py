@@ -379,7 +379,7 @@ def sampled_addmm(input, mat1, mat2, *, beta=1.0, alpha=1.0, out=None):
     made = with_values(input, input._storage.values * beta + found * alpha)
 
     def rule(needs, grad, pattern, mat1, mat2):
-        inside = masked(grad, pattern) * alpha
+        inside = masked(grad, pattern) * alpha.conjugate()
         batched = pattern.ndim == 3
         first = second = None
         if needs[1]:
@@ -390,7 +390,7 @@ def sampled_addmm(input, mat1, mat2, *, beta=1.0, alpha=1.0, out=None):
             turned = inside.transpose(-2, -1)
             second = bmm(turned, conjugate(mat1)) if batched else mm(turned, conjugate(mat1))
             second = second.transpose(-2, -1)
-        return grad * beta, first, second
+        return grad * beta.conjugate(), first, second
 
     record("SparseSampledAddmm", made, (input, mat1, mat2), rule, input, mat1, mat2)
     if out is None:
