@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import mlx.core as mx
 
-from .._core.storage import Storage
+from .._core.storage import Storage, stream_for
 from .._core.tensor import Tensor, make
 from .history import edge_of
 from .node import AccumulateGrad, Node, sequence
@@ -41,7 +41,8 @@ def _at(node: Node, index: int) -> Tensor:
     if type(node) is AccumulateGrad:
         return node.variable
     layout = node.outputs[index].compact()
-    values = mx.broadcast_to(mx.zeros((), layout.dtype.mlx), layout.size)
+    with stream_for(layout):
+        values = mx.broadcast_to(mx.zeros((), layout.dtype.mlx), layout.size)
     tensor = make(Storage(values, layout), layout)
     tensor._node, tensor._index = node, index
     return tensor

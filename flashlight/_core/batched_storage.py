@@ -6,7 +6,7 @@ import mlx.core as mx
 
 from .batch import Batch, lanes_first
 from .layout import Layout, contiguous, overriding
-from .storage import Storage, reinterpret
+from .storage import Storage, reinterpret, stream_for
 
 _IN_PLACE = (
     "vmap: an in-place operation would write values that differ between lanes into a tensor that "
@@ -41,6 +41,10 @@ class BatchedStorage(Storage):
 
     def read(self, layout: Layout) -> Batch:
         """Return the elements of `layout` in each lane; lazy."""
+        with stream_for(layout):
+            return self._look_in_lanes(layout)
+
+    def _look_in_lanes(self, layout):
         own = self.layout
         if own.dtype is not layout.dtype:
             return Batch(self._as_dtype(layout).read(layout).array, self.levels)
@@ -66,6 +70,10 @@ class BatchedStorage(Storage):
         if type(values) is Batch and not set(values.levels) <= set(self.levels):
             raise RuntimeError(_IN_PLACE)
         self.version += 1
+        with stream_for(layout):
+            self._write_in_lanes(layout, values)
+
+    def _write_in_lanes(self, layout, values):
         own = self.layout
         if own.dtype is not layout.dtype:
             other = self._as_dtype(layout)

@@ -151,6 +151,13 @@ class Storage:
         return self.host
 
 
+def stream_for(layout: Layout):
+    """Return a context in which MLX computes where numbers of this layout can be computed."""
+    if NATIVE == "cpu" or (layout.device.type != "cpu" and layout.dtype is not float64):
+        return mx.stream(STREAMS.native)
+    return mx.stream(STREAMS.cpu)
+
+
 def check_writable(storage: Storage) -> None:
     """Raise RuntimeError for a write, outside of inference mode, to a tensor that was made in it.
     """

@@ -9,6 +9,7 @@ import mlx.core as mx
 
 from .._core.dtype import FROM_MLX
 from .._core.layout import is_meta
+from .._core.storage import stream_for
 from .._core.tensor import wrap
 from .operation import Operation
 
@@ -46,7 +47,8 @@ def automatic_gradient(node, tensors: list, grads: list) -> tuple:
             continue
         if grad is None:
             shape = (1,) * layout.ndim if is_meta(layout) else tuple(layout.size)
-            grad = wrap(mx.zeros(shape, layout.dtype.mlx), layout.device)
+            with stream_for(layout):
+                grad = wrap(mx.zeros(shape, layout.dtype.mlx), layout.device)
         cotangents.append(grad)
     found = _operation((tensors, cotangents, node.compute, wanted), {})
     outgoing: list = [None] * len(node.edges)

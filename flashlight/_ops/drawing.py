@@ -22,13 +22,14 @@ import numpy as np
 from .._core import generator as generators
 from .._core import normals, samplers
 from .._core.batch import Batch
-from .._core.device import CPU, NATIVE, STREAMS, device
-from .._core.dtype import bfloat16, dtype, float64
+from .._core.device import CPU, device
+from .._core.dtype import bfloat16, dtype
 from .._core.evaluation import ensure_memory, evaluate, is_traced, local
 from .._core.generator import Generator
 from .._core.keys import TRACE_KEYS, KeyStream, TraceKeys
 from .._core.layout import Layout, contiguous
 from .._core.mersenne import MersenneTwister
+from .._core.storage import stream_for
 from .._core.tensor import Tensor, read
 from .._kernels import random as kernels
 
@@ -209,10 +210,3 @@ def _draw(distribution: Distribution, source: Source, layout: Layout, *parameter
         return to_mlx(lay_out(flat, layout), kind)
     with stream_for(layout):
         return distribution.graph(source.next_key(), tuple(layout.size), kind.mlx, *parameters)
-
-
-def stream_for(layout: Layout):
-    """Return a context in which MLX computes where numbers of this layout can be computed."""
-    if NATIVE == "cpu" or (layout.device is not CPU and layout.dtype is not float64):
-        return mx.stream(STREAMS.native)
-    return mx.stream(STREAMS.cpu)

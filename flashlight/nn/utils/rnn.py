@@ -187,7 +187,7 @@ def pack_padded_sequence(
     batch_sizes = [sum(count > step for count in counts) for step in range(counts[0])]
     rows = _packed_rows(batch_sizes, len(counts)).to(input.device)
     data = input.reshape(-1, *input.shape[2:]).index_select(0, rows)
-    return PackedSequence(data, torch.tensor(batch_sizes), sorted_indices, None)
+    return PackedSequence(data, torch.tensor(batch_sizes, device="cpu"), sorted_indices, None)
 
 
 def _check_lengths(input: Tensor, lengths: Tensor) -> list[int]:
@@ -251,7 +251,9 @@ def pad_packed_sequence(
     padded = padded.index_copy(0, rows, data).reshape(steps, batch, *data.shape[1:])
     if batch_first:
         padded = padded.transpose(0, 1)
-    lengths = torch.tensor([sum(size > row for size in batch_sizes) for row in range(batch)])
+    lengths = torch.tensor(
+        [sum(size > row for size in batch_sizes) for row in range(batch)], device="cpu"
+    )
     order = sequence.unsorted_indices
     if order is None:
         return padded, lengths
