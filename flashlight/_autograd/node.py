@@ -101,6 +101,13 @@ class Node:
         return f"<{self.name().rpartition(':')[2]} object at {hex(id(self))}>"
 
 
+def class_named(name: str, base: type, number: int = 0, **attributes) -> type:
+    """Return a class of nodes with the name PyTorch makes of an operation's: log1p's Log1P."""
+    words = "".join(part[:1].upper() + part[1:] for part in name.strip("_").split("_"))
+    words = re.sub(r"(?<=\d)[a-z]", lambda letter: letter.group().upper(), words)
+    return type(f"{words}Backward{number}", (base,), {"__slots__": (), **attributes})
+
+
 class Handle:
     """What registering a hook returns; `remove()` takes the hook off."""
 

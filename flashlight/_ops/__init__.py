@@ -47,4 +47,4 @@ def _attach(family) -> None:
 for _name in FAMILIES:
     _attach(importlib.import_module(f"{__name__}.{_name}"))
 
-from . import dunder
+from . import dunder, node_names

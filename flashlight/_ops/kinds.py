@@ -19,7 +19,7 @@ from .._autograd.history import (
     renew,
 )  # fmt: skip
 from .._autograd.lanes import join_levels
-from .._autograd.node import Node, Saved, sequence
+from .._autograd.node import Node, Saved, class_named, sequence
 from .._core.batch import broadcast, in_use
 from .._core.batched_storage import check_shared_write
 from .._core.dtype import SCALAR_TYPE_NAME, bfloat16, float16
@@ -372,21 +372,25 @@ def _renewed(base: Tensor, view_: Tensor) -> Node:
 VIEW_NODE.append(_renewed)
 
 
-def view(body=None, *, name=None, varargs=None, many=False, node=None) -> Any:
+def view(body=None, *, name=None, varargs=None, many=False, node=None, overload=None) -> Any:
     """Declare an operation that turns a tensor's layout into another over the same storage.
 
     The body takes the `Layout` and returns one, or a list of them with `many`. The gradient is
-    the same for every view and written once. Raises what the body raises.
+    the same for every view and written once; `overload` tells the end of its name, which PyTorch
+    numbers, from the arguments. Raises what the body raises.
     """
     if body is None:
-        return functools.partial(view, name=name, varargs=varargs, many=many, node=node)
+        return functools.partial(
+            view, name=name, varargs=varargs, many=many, node=node, overload=overload
+        )
     operation = Operation(body, name=name, varargs=varargs)
-    words = "".join(
-        part[:1].upper() + part[1:] for part in (node or operation.name).strip("_").split("_")
+    numbered = functools.cache(
+        functools.partial(class_named, node or operation.name, ViewsNode if many else ViewNode)
     )
-    node_class = type(f"{words}Backward0", (ViewsNode if many else ViewNode,), {"__slots__": ()})
 
-    known: dict = {}  # the layouts of views by the input's and by integers
+    usual = numbered(0)
+
+    known: dict = {}  # views' layouts and nodes' classes by the input's layout and by integers
 
     def call(*args, **kwargs):
         if interceptors:
@@ -398,14 +402,17 @@ def view(body=None, *, name=None, varargs=None, many=False, node=None) -> Any:
             if type(value) is not int:
                 return proceed(args, kwargs)
         key = input._layout, *rest
-        target = known.get(key)
-        if target is not None:
-            return view_of(input, target, node_class)
+        found = known.get(key)
+        if found is not None:
+            return view_of(input, *found)
         made = proceed(args, kwargs)
         if len(known) > 4096:
             known.clear()
-        known[key] = made._layout
+        known[key] = made._layout, class_for(args)
         return made
+
+    def class_for(values):
+        return usual if overload is None else numbered(overload(*values[1:]))
 
     def proceed(args, kwargs):
         values = operation.bind(args, kwargs)
@@ -418,8 +425,8 @@ def view(body=None, *, name=None, varargs=None, many=False, node=None) -> Any:
         source = input._layout
         target = body(source, *values[1:])
         if many:
-            return _views_of(input, source, target, node_class)
-        return view_of(input, target, node_class)
+            return _views_of(input, source, target, class_for(values))
+        return view_of(input, target, class_for(values))
     return _dress(call, operation)
 
 

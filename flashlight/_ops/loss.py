@@ -11,6 +11,8 @@ from .._core.dtype import FLOATING, SCALAR_TYPE_NAME, int64, uint8
 from .._core.errors import broadcast_shapes
 from .._core.evaluation import is_traced
 from .._core.tensor import Tensor
+from .._kernels import reduction as kernels
+from . import loss_of_difference as differences
 from .activation import _log_softmax, logsigmoid
 from .arithmetic import clamp
 from .conversion import as_dtype
@@ -73,8 +75,9 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     reduction = reduction_of(reduction, size_average, reduce)
     _warn_sizes("mse_loss", input, target)
     input, target = broadcast_tensors(input, target)
-    difference = input - target
-    return _weighted(difference * difference, weight, reduction)
+    if weight is None:
+        return differences.mse_loss(input, target, reduction)
+    return _weighted(differences.mse_loss(input, target, "none"), weight, reduction)
 
 
 @composite
@@ -98,8 +101,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     if beta == 0:
         return finish((input - target).abs(), reduction)
-    size = (input - target).abs()
-    return finish(where(size < beta, 0.5 * size * size / beta, size - 0.5 * beta), reduction)
+    return differences.smooth_l1_loss(input, target, reduction, beta)
 
 
 @composite
@@ -112,9 +114,9 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     input, target = broadcast_tensors(input, target)
-    size = (input - target).abs()
-    loss = where(size < delta, 0.5 * size * size, delta * (size - 0.5 * delta))
-    return _weighted(loss, weight, reduction)
+    if weight is None:
+        return differences.huber_loss(input, target, reduction, delta)
+    return _weighted(differences.huber_loss(input, target, "none", delta), weight, reduction)
 
 
 @composite
@@ -162,7 +164,6 @@ def _nll(
 
 
 def _accurate_sum(array):
-    from .._kernels import reduction as kernels
     return kernels.sum(array, tuple(range(array.ndim)))
 
 

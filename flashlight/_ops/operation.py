@@ -18,7 +18,7 @@ import numpy as np
 from .._autograd.grad_mode import observers
 from .._autograd.history import STALE, renew
 from .._autograd.lanes import join_levels
-from .._autograd.node import FREED, Node, PackedSaved, Saved, sequence
+from .._autograd.node import FREED, Node, PackedSaved, Saved, class_named, sequence
 from .._core.arrangement import channels_last_stride, elementwise_stride, is_channels_last
 from .._core.batch import Batch, along_lanes, in_use, over_lanes
 from .._core.batched_storage import check_shared_write
@@ -102,10 +102,11 @@ class Operation:
         self.promoted = [self.names.index(n) for n in promoted] if promoted else self.tensors
         self.rules: dict = {}
         self.joint = None
-        self.node_class = _node_class(node or self.name, self)
+        self.node_class = class_named(node or self.name, OperationNode, operation=self)
         self.function = None  # what users call, as overrides see it
         #: From layouts and options to a function of the arrays alone, or None: see `prepared`.
         self.shortcut = None
+        self.naming = None  # from a node to its name: see `node_names`
         self._plans: dict = {}
         self.pair_plans: list = [None] * 4  # for two tensors: which of them need a gradient
 
@@ -501,8 +502,9 @@ class Plan:
                 self.steps.append((None, count, operation.kinds[position] is LIST))
             edge += count
         self.names = tuple(names)
-        given = {operation.names[p] for p, count in zip(operation.tensors, counts) if count}
-        # A graph without saved tensors may be walked again and again.
+        # A graph without saved tensors may be walked again and again; a factor counts as one.
+        factors = operation.pointwise and operation.exact_numbers
+        given = {operation.names[p] for p, n in zip(operation.tensors, counts) if n or factors}
         self.keeps_tensors = self.automatic or any(
             name in given or name in ("result", "results") or name in fields for name in names
         )
@@ -536,6 +538,11 @@ class OperationNode(Node):
                 outgoing.append(rule(grads, saved, self, plan.mask))
         return outgoing
 
+    def name(self) -> str:
+        """Return PyTorch's name."""
+        naming = self.operation.naming
+        return type(self).__name__ if naming is None else naming(self)
+
     def release(self) -> None:
         """Drop what was saved, if there is a tensor among it."""
         if self.plan.keeps_tensors:
@@ -568,11 +575,6 @@ class OperationNode(Node):
             if key in self.saved:
                 return _unpack(self.saved[key], self)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
-
-def _node_class(name, operation):
-    words = "".join(part[:1].upper() + part[1:] for part in name.strip("_").split("_"))
-    return type(f"{words}Backward0", (OperationNode,), {"__slots__": (), "operation": operation})
 
 
 def _keep(tensor, is_output=False):

@@ -329,7 +329,11 @@ def unsqueeze(input: Layout, dim) -> Layout:
     )
 
 
-@view(varargs=None)
+def _squeeze_overload(dim=None):
+    return 0 if dim is None else 2 if isinstance(dim, (tuple, list)) else 1
+
+
+@view(overload=_squeeze_overload)
 def squeeze(input: Layout, dim=None) -> Layout:
     """Return the tensor without dimensions of length 1: all, or those of `dim`."""
     if dim is None:
@@ -342,7 +346,7 @@ def squeeze(input: Layout, dim=None) -> Layout:
     return input.view([input.size[d] for d in kept], [input.stride[d] for d in kept])
 
 
-@view
+@view(node="slice")
 def narrow(input: Layout, dim, start, length) -> Layout:
     """Return the `length` entries of `dim` from `start` on."""
     if not input.ndim:
