@@ -70,6 +70,8 @@ from .types_ import result_type, is_tensor, is_storage, set_default_tensor_type,
 from math import e, inf, nan, pi
 
 newaxis = None
+legacy_contiguous_format = contiguous_format
+torch = _sys.modules[__name__]
 
 from . import random
 from ._core.generator import Generator, default_generator
@@ -108,6 +110,7 @@ from .amp.autocast_mode import (
 )  # fmt: skip
 from .accelerator.streams import Event, Stream
 from .cuda import OutOfMemoryError
+from . import _C
 from . import (
     distributed, functional, futures, hub, jit, mtia, multiprocessing, overrides, testing, types,
     xpu,

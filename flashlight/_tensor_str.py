@@ -142,3 +142,6 @@ def tensor_format(self: Tensor, format_spec: str) -> str:
 
 Tensor.__repr__ = tensor_repr
 Tensor.__format__ = tensor_format
+
+
+_str_intern = _str

@@ -231,3 +231,64 @@ def _set_obj_state(obj: Any, state: Any) -> Any:
             else:
                 setattr(obj, name, value)
     return obj
+
+
+# ----- what packages reach for -----
+
+
+def _flatten_dense_tensors(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the elements of several tensors, one after the other."""
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def _unflatten_dense_tensors(
+    flat: torch.Tensor, tensors: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, ...]:
+    """Return views of `flat` with the sizes of several tensors, one after the other."""
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    return tuple(part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True))
+
+
+def _element_size(dtype: torch.dtype) -> int:
+    """Return the bytes of an element. Raises RuntimeError for what is no dtype."""
+    if not isinstance(dtype, torch.dtype):
+        raise RuntimeError(f"expected torch.dtype, but got {type(dtype)}")
+    return dtype.itemsize
+
+
+def _get_available_device_type() -> str | None:
+    """Return the accelerator's type, if there is one."""
+    accelerator = torch.accelerator.current_accelerator()
+    return None if accelerator is None else accelerator.type
+
+
+def _get_device_module(device_type: str) -> Any:
+    """Return `torch.cuda` for "cuda". Raises RuntimeError if there is no such module."""
+    module = getattr(torch, device_type, None)
+    if module is None:
+        raise RuntimeError(
+            f"Device '{device_type}' does not have a corresponding module registered as "
+            f"'torch.{device_type}'."
+        )
+    return module
+
+
+def _get_device_index(device: Any, optional: bool = False, allow_cpu: bool = False) -> int:
+    """Return a device's index; -1 for the CPU if allowed, the current one's for None if optional.
+
+    Raises ValueError otherwise.
+    """
+    if isinstance(device, str):
+        device = torch.device(device)
+    index = device if isinstance(device, int) else None
+    if isinstance(device, torch.device):
+        if device.type == "cpu" and not allow_cpu:
+            raise ValueError(f"Expected a non cpu device, but got: {device}")
+        index = -1 if device.type == "cpu" else device.index
+    if index is not None:
+        return index
+    if not optional:
+        raise ValueError(
+            f"Expected a torch.device with a specified index or an integer, but got:{device}"
+        )
+    return torch.accelerator.current_device_index()

@@ -36,6 +36,18 @@ __all__ = [
     "set_dir",
 ]
 
+
+
+def __getattr__(name: str):
+    """`tqdm`, if it is installed; imported when it is asked for, since it takes a while."""
+    if name == "tqdm":
+        with contextlib.suppress(ImportError):
+            from tqdm.auto import tqdm
+
+            return tqdm
+    raise AttributeError(f"module 'torch.hub' has no attribute '{name}'")
+
+
 HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
 MODULE_HUBCONF = "hubconf.py"
 READ_DATA_CHUNK = 128 * 1024
@@ -48,9 +60,12 @@ def get_dir() -> str:
     """Return the folder of downloads: as set, or $TORCH_HOME/hub, or ~/.cache/torch/hub."""
     if _hub_dir is not None:
         return _hub_dir
+    return os.path.join(_get_torch_home(), "hub")
+
+
+def _get_torch_home() -> str:
     cache = os.getenv("XDG_CACHE_HOME", "~/.cache")
-    home = os.path.expanduser(os.getenv("TORCH_HOME", os.path.join(cache, "torch")))
-    return os.path.join(home, "hub")
+    return os.path.expanduser(os.getenv("TORCH_HOME", os.path.join(cache, "torch")))
 
 
 def set_dir(d: str | os.PathLike) -> None:

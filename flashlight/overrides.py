@@ -15,7 +15,7 @@ from typing import Any
 
 import flashlight as torch
 from flashlight._ops import interception
-from flashlight._ops.overrides import call_overrides, has_hook, hooks_in
+from flashlight._ops.overrides import PLAIN_RESULTS, call_overrides, has_hook, hooks_in
 
 __all__ = [
     "enable_reentrant_dispatch",
@@ -188,6 +188,11 @@ def _get_current_function_mode_stack() -> list[TorchFunctionMode]:
 
 
 @functools.cache
+def get_default_nowrap_functions() -> set[Callable]:
+    """Return the functions whose results are not made instances of the subclass."""
+    return PLAIN_RESULTS
+
+
 def get_ignored_functions() -> set[Callable]:
     """Return the functions that do not ask their arguments: they take none that are tensors."""
     names = (

@@ -29,6 +29,17 @@ class DeviceType(Enum):
     MPS = 13
 
 
+class ProfilerActivity(Enum):
+    """What can be recorded."""
+
+    CPU = 0
+    XPU = 1
+    MTIA = 2
+    CUDA = 3
+    HPU = 4
+    PrivateUse1 = 5
+
+
 @dataclass(frozen=True)
 class Interval:
     """A time range in microseconds since the profiler started."""

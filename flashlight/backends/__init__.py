@@ -24,6 +24,20 @@ def flags_frozen() -> bool:
 
 
 @contextmanager
+def __allow_nonbracketed_mutation() -> Iterator[None]:
+    """Allow to set flags inside of the `with`, whatever was forbidden."""
+    before, _frozen[0] = _frozen[0], False
+    try:
+        yield
+    finally:
+        _frozen[0] = before
+
+
+#: kept for programs that set it: products are always in full float32
+fp32_precision: str = "none"
+
+
+@contextmanager
 def set_for_a_while(module: ModuleType, **values: Any) -> Iterator[None]:
     """Set attributes of a module inside of a `with`; None leaves one as it is."""
     values = {name: value for name, value in values.items() if value is not None}

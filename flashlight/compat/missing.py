@@ -122,7 +122,7 @@ MISSING = (
     ),
     Missing(
         names=("torch.utils.cpp_extension", "torch.cpp", "torch.classes", "torch.ops",
-               "torch.library", "torch._C"),
+               "torch.library", "torch._C.*"),
         reason="extensions in C++ are written against PyTorch's binary interface",
         instead="write the operation with tensors, or as an mlx.core.fast kernel",
     ),
@@ -225,7 +225,8 @@ def attach(tensor: type) -> None:
     for name, module in list(sys.modules.items()):
         inner = name.removeprefix(PACKAGE)
         if inner == name or (inner and inner[0] != ".") or any(
-            part.startswith("_") or part == "compat" for part in inner.split(".")
+            (part.startswith("_") and part != "_C") or part == "compat"
+            for part in inner.split(".")
         ):
             continue
         module.__getattr__ = _module_getattr(module)

@@ -84,3 +84,23 @@ class StreamContext:
 def stream(stream: Stream) -> StreamContext:
     """Return a context in which work goes to a stream."""
     return StreamContext(stream)
+
+
+def _flags() -> list[str]:
+    """The processor's features, as Linux names them; none elsewhere."""
+    try:
+        with open("/proc/cpuinfo") as lines:
+            found = next((line for line in lines if line.startswith("flags")), "")
+    except OSError:
+        return []
+    return found.partition(":")[2].split()
+
+
+def _is_avx2_supported() -> bool:
+    """Tell whether the processor has AVX2 and fused multiply-adds."""
+    return {"avx2", "fma"} <= set(_flags())
+
+
+def _is_avx512_supported() -> bool:
+    """Tell whether the processor has the parts of AVX-512 that PyTorch's kernels use."""
+    return {"avx512f", "avx512vl", "avx512bw", "avx512dq", "fma"} <= set(_flags())

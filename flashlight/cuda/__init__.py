@@ -116,6 +116,7 @@ def init() -> None:
 
 
 _lazy_init = init
+_initialized = is_available()
 
 
 def _is_compiled() -> bool:

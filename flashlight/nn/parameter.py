@@ -34,6 +34,9 @@ class _MarkedMeta(type(Tensor)):
         return mark is not None and isinstance(instance, Tensor) and getattr(instance, mark, False)
 
 
+_ParameterMeta = _BufferMeta = _MarkedMeta
+
+
 class Parameter(Tensor, metaclass=_MarkedMeta):
     """A tensor to be trained: assigned to a module's attribute, it is among its parameters.
 

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any, TypeAlias
 
 import flashlight as torch
+from flashlight.utils._foreach_utils import _group_tensors_by_device_and_dtype
 from flashlight.utils.hooks import RemovableHandle
 
 __all__ = [
@@ -92,6 +93,7 @@ class Optimizer:
 
     OptimizerPreHook: TypeAlias = Callable[["Optimizer", Args, Kwargs], "tuple | None"]
     OptimizerPostHook: TypeAlias = Callable[["Optimizer", Args, Kwargs], None]
+    _group_tensors_by_device_and_dtype = staticmethod(_group_tensors_by_device_and_dtype)
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self.defaults = defaults

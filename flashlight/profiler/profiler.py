@@ -16,18 +16,7 @@ from typing import Any
 from flashlight._ops import memory
 from flashlight.autograd._collector import Collector
 from flashlight.autograd.profiler import record_function
-from flashlight.autograd.profiler_util import EventList
-
-
-class ProfilerActivity(Enum):
-    """What can be recorded."""
-
-    CPU = 0
-    XPU = 1
-    MTIA = 2
-    CUDA = 3
-    HPU = 4
-    PrivateUse1 = 5
+from flashlight.autograd.profiler_util import EventList, ProfilerActivity
 
 
 class ProfilerAction(Enum):
@@ -51,6 +40,11 @@ def supported_activities() -> set[ProfilerActivity]:
     """Return what can be recorded here."""
     cuda = {ProfilerActivity.CUDA} if memory.accelerator == "cuda" else set()
     return {ProfilerActivity.CPU} | cuda
+
+
+def _default_schedule_fn(_: int) -> ProfilerAction:
+    """Record every step."""
+    return ProfilerAction.RECORD
 
 
 def schedule(
@@ -166,7 +160,7 @@ class profile:
         self.with_modules = with_modules
         self.acc_events = acc_events
         self.record_steps = schedule is not None
-        self.schedule = schedule or (lambda step: ProfilerAction.RECORD)
+        self.schedule = schedule or _default_schedule_fn
         self.on_trace_ready = on_trace_ready
         self.custom_trace_id_callback = custom_trace_id_callback
         self.step_num = 0

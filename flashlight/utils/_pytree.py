@@ -316,6 +316,10 @@ def _register_builtins() -> None:
 
 
 _register_builtins()
+_dict_flatten, _dict_unflatten = SUPPORTED_NODES[dict][1:3]
+_list_flatten, _list_unflatten = SUPPORTED_NODES[list][1:3]
+_dict_flatten_with_keys = SUPPORTED_NODES[dict][3]
+_list_flatten_with_keys = SUPPORTED_NODES[list][3]
 
 STANDARD_DICT_TYPES = frozenset({dict, OrderedDict, defaultdict})
 BUILTIN_TYPES = frozenset({tuple, list, dict, namedtuple, OrderedDict, defaultdict, deque})

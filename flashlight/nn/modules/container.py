@@ -53,6 +53,10 @@ class _Numbered:
     def __len__(self) -> int:
         return len(self._modules)
 
+    def _get_abs_string_index(self, idx: int) -> str:
+        """Return the name of the child at a position. Raises IndexError if there is none."""
+        return str(_position(idx, len(self)))
+
     def __iter__(self) -> Iterator[Module]:
         return iter(self._modules.values())
 
