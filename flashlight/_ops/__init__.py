@@ -22,7 +22,7 @@ FAMILIES = (
     "attention", "loss", "embedding", "vision", "recurrent", "windows", "segment", "padding",
     "rearrangement", "distance", "ctc", "einsum", "statistics", "histograms", "integer",
     "spectral_transforms", "copies", "questions", "element_functions", "removed", "inplace_functions",
-    "sparse", "foreach", "files",
+    "sparse", "foreach", "files", "internals",
 )  # fmt: skip
 FUNCTIONS: dict = {}
 
