@@ -75,6 +75,8 @@ class WeakIdKeyDictionary(MutableMapping):
             made[key] = self[key]
         return made
 
+    __copy__ = copy
+
 
 class WeakTensorKeyDictionary(WeakIdKeyDictionary):
     """A dictionary with tensors as keys."""

@@ -26,7 +26,7 @@ SUITES = ("names", "ops", "modules", "optim", "distributions")
 #: How long a worker may stay silent beyond a check's own limit before it is killed.
 SILENCE = 60.0
 #: How long a worker may take to end once there is nothing left to do.
-FAREWELL = 10.0
+FAREWELL = 120.0
 
 
 @dataclass
