@@ -11,6 +11,8 @@ from .._core.dtype import SCALAR_TYPE_NAME, finfo
 from .._core.errors import wrap_dim
 from .._core.evaluation import evaluate, is_traced
 from .._core.tensor import Tensor, read, wrap
+from .._kernels import reduction as reductions
+from .._kernels.normalization import widened as wide_array
 from . import linalg_factor as factor
 from . import linalg_ldl as ldl
 from . import linalg_solve as solving
@@ -23,9 +25,10 @@ from .kinds import composite, primitive
 from .linalg_factor import _lu_factor_ex, adjoint
 from .matmul import matmul, mm
 from .pointwise import abs_, log, where
-from .reduction import amax, amin, sum, vector_norm
+from .reduction import amax, amin, norm_rule, sum, vector_norm
 from .return_types import return_type
 from .shape import permute
+from .widening import widened
 
 Slogdet = return_type("linalg_slogdet", "sign", "logabsdet")
 SlogdetOld = return_type("slogdet", "sign", "logabsdet")
@@ -255,6 +258,29 @@ def dist(input, other, p=2):
     return vector_norm(input - other, float(p))
 
 
+@primitive(name="renorm")
+def _renorm(input: mx.array, p, dims, maxnorm) -> mx.array:
+    """Scale what lies along `dims` down to a p-norm of `maxnorm`."""
+    lengths = reductions.norm(wide_array(input), p, dims, True)
+    scale = mx.where(lengths > maxnorm, maxnorm / (lengths + 1e-7), mx.ones_like(lengths))
+    return input * scale.astype(input.dtype)
+
+
+def _renorm_rule(grad, input, p, dims, maxnorm):
+    """The scale's part is computed in float32 for half types, as in PyTorch."""
+    wide = widened(input)
+    lengths = vector_norm(wide, p, dims, True)
+    along = sum(widened(conj(input) * grad), dims, True)
+    along = real(along) if along.dtype.is_complex else along
+    inverse = 1 / (lengths + 1e-7)
+    slope = maxnorm * inverse * (
+        widened(grad) - inverse * norm_rule(along, wide, lengths, p, dims, True))
+    return where(lengths > maxnorm, slope.to(grad.dtype), grad)
+
+
+_renorm.gradients(input=_renorm_rule)
+
+
 @composite
 def renorm(input, p, dim, maxnorm):
     """Slices of `dim` whose p-norm is above `maxnorm` scaled down to it."""
@@ -267,9 +293,7 @@ def renorm(input, p, dim, maxnorm):
     if maxnorm < 0:
         raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
     d = wrap_dim(dim, input.ndim)
-    lengths = vector_norm(input, float(p), tuple(k for k in range(input.ndim) if k != d), True)
-    scale = where(lengths > maxnorm, maxnorm / (lengths + 1e-7), 1.0)
-    return input * scale.to(input.dtype)
+    return _renorm(input, float(p), tuple(k for k in range(input.ndim) if k != d), maxnorm)
 
 
 # ----- rank, condition, pseudo-inverse -----

@@ -423,7 +423,8 @@ def nextafter(input: mx.array, other: mx.array) -> mx.array:
     )
 
 
-nextafter.gradients(input=lambda grad: grad, other=lambda grad: grad * 0)
+nextafter.gradients(input=lambda grad, input, other: grad.masked_fill(eq(input, other), 0),
+                    other=_no_slope)
 
 
 @primitive(promote=INT_TO_FLOAT, name="ldexp", elementwise=True)

@@ -551,7 +551,8 @@ def _vector_norm(input: mx.array, order=2, dim=None, keepdim=False) -> mx.array:
     return kernels.norm(input, order, dims, keepdim)
 
 
-def _norm_rule(grad, input, result, order, dim, keepdim):
+def norm_rule(grad, input, result, order, dim, keepdim):
+    """The gradient of a vector norm."""
     result = restore(result, input.shape, dim, keepdim)
     grad = restore(grad, input.shape, dim, keepdim)
     if order == 0:
@@ -567,7 +568,7 @@ def _norm_rule(grad, input, result, order, dim, keepdim):
     size = abs_(input)
     if order < 1:
         slope = sgn(input) * pow_(size, order - 1).masked_fill(eq(input, 0), 0)
-        return slope * (grad * pow_(result, 1 - order))
+        return slope * grad * pow_(result, 1 - order)
     if order < 2:
         slope = sgn(input) * pow_(size, order - 1)
         return (slope * (grad / pow_(result, order - 1))).masked_fill(eq(result, 0), 0)
@@ -575,7 +576,7 @@ def _norm_rule(grad, input, result, order, dim, keepdim):
     return (slope * (grad / pow_(result, order - 1))).masked_fill(eq(result, 0), 0)
 
 
-_vector_norm.gradients(input=_norm_rule)
+_vector_norm.gradients(input=norm_rule)
 vector_norm = _vector_norm
 
 
