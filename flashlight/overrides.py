@@ -15,7 +15,13 @@ from typing import Any
 
 import flashlight as torch
 from flashlight._ops import interception
-from flashlight._ops.overrides import PLAIN_RESULTS, call_overrides, has_hook, hooks_in
+from flashlight._ops.overrides import (
+    PLAIN_RESULTS,
+    DisableTorchFunctionSubclass,
+    call_overrides,
+    has_hook,
+    hooks_in,
+)
 
 __all__ = [
     "enable_reentrant_dispatch",
@@ -34,6 +40,9 @@ __all__ = [
 
 def has_torch_function(relevant_args: Iterable[Any]) -> bool:
     """Tell whether any argument, or an active mode, wants to see a call."""
+    if _modes.skips_one:
+        _modes.skips_one = False
+        return False
     return bool(_modes.stack) or any(map(has_hook, relevant_args))
 
 
@@ -86,9 +95,19 @@ def is_tensor_like(inp: Any) -> bool:
 
 
 def redispatch_function(func: Callable, types: Any, args: tuple, kwargs: dict | None) -> Any:
-    """Call `func` without the innermost mode."""
-    with _pop_mode_temporarily():
-        return func(*args, **(kwargs or {}))
+    """Call `func` once past its own overrides; what it calls in turn sees them again."""
+    kwargs = kwargs or {}
+    if _modes.stack:
+        with _pop_mode_temporarily():
+            return func(*args, **kwargs)
+    if getattr(func, "is_watched", False):  # an operation: nothing in it is to be seen
+        with DisableTorchFunctionSubclass():
+            return func(*args, **kwargs)
+    _modes.skips_one = True
+    try:
+        return func(*args, **kwargs)
+    finally:
+        _modes.skips_one = False
 
 
 @contextlib.contextmanager
@@ -103,6 +122,7 @@ def enable_reentrant_dispatch() -> Iterator[None]:
 class _Modes(threading.local):
     def __init__(self) -> None:
         self.stack: list[TorchFunctionMode] = []
+        self.skips_one = False
 
 
 _modes = _Modes()

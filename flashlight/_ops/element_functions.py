@@ -6,6 +6,7 @@ import math
 import warnings
 
 from .._core.tensor import from_host
+from .conversion import memory_format
 from .reduction import any as any_
 
 
@@ -62,14 +63,22 @@ def resize_as(self, tensor):
 
 
 def dim_order(self, *, ambiguity_check=False):
-    """The dimensions as they lie in memory, outermost first."""
-    strides = self.stride()
-    order = tuple(sorted(range(self.ndim), key=lambda d: -strides[d]))
-    lengths = [strides[d] for d in order if self.shape[d] != 1]
-    if ambiguity_check and len(set(lengths)) != len(lengths):
+    """The dimensions as they lie in memory, outermost first.
+
+    With `ambiguity_check`, raises RuntimeError if another order would do as well; with a list of
+    memory formats, exactly one that describes the tensor settles where lengths of 1 belong.
+    """
+    formats = ambiguity_check if isinstance(ambiguity_check, list) else []
+    if not isinstance(ambiguity_check, (bool, list)) or not all(
+            isinstance(f, memory_format) for f in formats):
+        raise TypeError("The ambiguity_check argument must be a bool or a list of memory formats.")
+    stride = self.stride()
+    fitting = sum(self.is_contiguous(memory_format=f) for f in formats)
+    equal = any(a == b for a, b in zip(stride, stride[1:]))
+    if ambiguity_check is not False and (equal or 1 in self.shape and fitting != 1):
         raise RuntimeError("The tensor does not have unique dim order, or cannot map to exact one "
                            "of the given memory formats.")
-    return order
+    return tuple(sorted(range(self.ndim), key=lambda d: -stride[d]))
 
 
 def record_stream(self, s):

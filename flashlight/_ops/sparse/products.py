@@ -331,6 +331,7 @@ def sparse_addmm(mat, mat1, mat2, *, beta=1.0, alpha=1.0):
 
 
 def _reduced(matrix, dense, reduce):
+    reduce = {"max": "amax", "min": "amin"}.get(reduce, reduce)
     if reduce not in ("sum", "mean", "amax", "amin"):
         raise RuntimeError(f"reduce argument must be sum, mean, amax or amin, got {reduce}")
     if not isinstance(matrix, SparseTensor) or matrix.format is not CSR:
