@@ -169,13 +169,21 @@ def grouped(array: mx.array, groups: int) -> mx.array:
     return mx.reshape(array, (batch, groups, channels // groups, math.prod(array.shape[2:])))
 
 
-def channel_moments(input: mx.array, across: int) -> Moments:
-    """Mean and variance of (N, G, K, L) over the last axis and axis `across`, kept as 1."""
+def channel_moments(
+    input: mx.array, across: int, kept: mx.Dtype | None = None
+) -> Moments:
+    """Mean and variance of (N, G, K, L) over the last axis and axis `across`, kept as 1.
+
+    Statistics that PyTorch keeps in bfloat16 round the sum of squares, too.
+    """
     input = widened(input)
     count = input.shape[across] * input.shape[3]
     mean = (sum_of_sums(sum_last(input), across)[..., None] / count).astype(input.dtype)
     centered = input - mean
     squares = sum_of_sums(sum_last(centered * centered), across)[..., None]
+    if kept == mx.bfloat16:
+        squares = squares.astype(kept).astype(mx.float32)
+        return mean, (squares / count).astype(kept).astype(mx.float32)
     return mean, (squares / count).astype(input.dtype)
 
 

@@ -25,7 +25,8 @@ def _batch_norm(
     input: mx.array, weight: mx.array | None, bias: mx.array | None, eps
 ) -> BatchNormalized:
     channels = kernels.grouped(input, input.shape[1])
-    mean, variance = kernels.channel_moments(channels, kernels.BATCH)
+    kept = input.dtype if weight is None else weight.dtype
+    mean, variance = kernels.channel_moments(channels, kernels.BATCH, kept)
     # In half precision PyTorch uses the statistics as it keeps them.
     output = kernels.channel_norm(
         channels,
