@@ -28,13 +28,13 @@ Optional = mx.array | None
 class Rules(NamedTuple):
     """What decides about the weights, apart from queries and keys.
 
-    `causal`: query i sees the keys up to i. `heads` tells for each of the N heads which one of a
+    `diagonal`: query i sees the keys up to i + diagonal. `heads` tells for each of the N heads which one of a
     mask (M, 1 or r, 1 or L, 1 or S) is its own. `dropout` is the probability that a weight is
     dropped, and `seed` the key from which the same choice can be made again.
     """
 
     scale: float
-    causal: bool = False
+    diagonal: int | None = None
     heads: np.ndarray | None = None
     dropout: float = 0.0
     seed: Optional = None
@@ -48,7 +48,7 @@ def attention(query: mx.array, key: mx.array, value: mx.array, mask: Optional,
     """
     if 0 in query.shape or 0 in key.shape or 0 in value.shape:
         return mx.zeros((*query.shape[:3], value.shape[-1]), query.dtype)
-    if _has_kernel(query, key, value, rules):
+    if _has_kernel(query, key, value, mask, rules):
         return _fused(query, key, value, mask, rules)
     result, parts = None, {}
     for block in _blocks(query, key, mask, rules):
@@ -62,11 +62,11 @@ def attention(query: mx.array, key: mx.array, value: mx.array, mask: Optional,
     return _join([_join(part, 2) for part in parts.values()], 0)
 
 
-def attention_weights(query: mx.array, key: mx.array, mask: Optional, causal: bool,
+def attention_weights(query: mx.array, key: mx.array, mask: Optional, diagonal: int | None,
                       scale: float) -> mx.array:
     """softmax(query · keyᵀ · scale + mask): (N, r, L, S), all at once; the mask of that shape."""
     everything = Block(slice(0, query.shape[0]), slice(0, query.shape[2]), key.shape[1], mask, 0)
-    weights, sums = _weights(query, key, everything, Rules(scale, causal))
+    weights, sums = _weights(query, key, everything, Rules(scale, diagonal))
     return (weights / sums).astype(query.dtype)
 
 
@@ -121,7 +121,9 @@ def _blocks(query, key, mask, rules) -> Iterator[Block]:
         for row in range(0, length, rows):
             of_heads = slice(head, min(head + heads, count))
             of_rows = slice(row, min(row + rows, length))
-            seen = min(keys, of_rows.stop) if rules.causal else keys
+            seen = keys
+            if rules.diagonal is not None:
+                seen = min(keys, max(1, of_rows.stop + rules.diagonal))
             part = _mask_part(mask, rules.heads, of_heads, of_rows, seen)
             yield Block(of_heads, of_rows, seen, part, number)
             number += 1
@@ -160,15 +162,17 @@ def _weights(query, key, block, rules):
     """Return e^(scores - their maximum) (N, r, L, S) and the sums of its rows, in float32."""
     scores = _times(widened(query) * rules.scale, mx.swapaxes(widened(key), 1, 2))
     mask = block.mask
-    if rules.causal:
-        mask = mx.arange(block.rows.start, block.rows.stop)[:, None] >= mx.arange(key.shape[1])
+    if rules.diagonal is not None:
+        rows = mx.arange(block.rows.start, block.rows.stop) + rules.diagonal
+        earlier = rows[:, None] >= mx.arange(key.shape[1])
+        mask = earlier if mask is None else _both(mask, earlier)
     if mask is not None:
         if mask.dtype == mx.bool_:
             # Added, as in PyTorch: MLX selects slowly, and this has the mask's size.
             mask = mx.where(mask, mx.zeros((), scores.dtype), mx.array(-math.inf, scores.dtype))
         scores = scores + mask.astype(scores.dtype)
     largest = mx.max(scores, axis=-1, keepdims=True)
-    may_be_empty = block.mask is not None
+    may_be_empty = block.mask is not None or (rules.diagonal or 0) < 0
     if may_be_empty:
         largest = mx.where(largest == -math.inf, mx.zeros((), scores.dtype), largest)
     weights = exp(scores - largest)
@@ -176,6 +180,12 @@ def _weights(query, key, block, rules):
     if may_be_empty:
         sums = mx.where(sums == 0, mx.ones((), sums.dtype), sums)
     return weights, sums
+
+
+def _both(mask, earlier):
+    if mask.dtype == mx.bool_:
+        return mx.logical_and(mask, earlier)
+    return mx.where(earlier, mask, mx.array(-math.inf, mask.dtype))
 
 
 def _kept(weights, block, rules):
@@ -214,11 +224,12 @@ def _join(parts, axis):
     return parts[0] if len(parts) == 1 else mx.concatenate(parts, axis=axis)
 
 
-def _has_kernel(query, key, value, rules):
-    # MLX aligns a causal mask with the last key, PyTorch with the first.
+def _has_kernel(query, key, value, mask, rules):
+    # MLX aligns a causal mask with the last key.
     return (on_accelerator() and query.dtype in (mx.float32, *HALF) and not rules.dropout
             and query.shape[-1] == value.shape[-1]
-            and not (rules.causal and query.shape[2] != key.shape[1]))
+            and (rules.diagonal is None or mask is None
+                 and 0 <= rules.diagonal == key.shape[1] - query.shape[2]))
 
 
 def _fused(query, key, value, mask, rules):
@@ -233,7 +244,7 @@ def _fused(query, key, value, mask, rules):
     # MLX wants batch and heads; the key heads can be either.
     result = mx.fast.scaled_dot_product_attention(
         mx.reshape(query, (1, count * shared, length, width)), key[None], value[None],
-        scale=rules.scale, mask="causal" if rules.causal else mask)
+        scale=rules.scale, mask=mask if rules.diagonal is None else "causal")
     result = mx.reshape(result, query.shape)
     if mask is None:
         return result

@@ -18,6 +18,9 @@ from .kinds import composite, primitive
 FEW = 32 << 20
 HALF = (float16, bfloat16)
 
+#: `is_causal` of masks whose diagonal ends at the last key: `nn.attention.bias` passes it.
+LOWER_RIGHT = object()
+
 
 # ----- in blocks -----
 
@@ -54,9 +57,9 @@ _in_blocks.joint_gradient(
 
 @primitive(name="scaled_dot_product_attention_weights")
 def _weights(
-    query: mx.array, key: mx.array, mask: mx.array | None, causal: bool, scale: float
+    query: mx.array, key: mx.array, mask: mx.array | None, diagonal: int | None, scale: float
 ) -> mx.array:
-    return kernels.attention_weights(query, key, mask, causal, scale)
+    return kernels.attention_weights(query, key, mask, diagonal, scale)
 
 
 def _weights_rule(grad, query, key, result, scale):
@@ -75,7 +78,7 @@ def _all_at_once(query, key, value, mask, rules, dropout_p):
     dtype = query.dtype
     if dtype in HALF:
         query, key, value = query.float(), key.float(), value.float()
-    weights = _weights(query, key, mask, rules.causal, rules.scale)
+    weights = _weights(query, key, mask, rules.diagonal, rules.scale)
     if dropout_p:
         from .dropout import dropout
 
@@ -121,7 +124,7 @@ def _expanded(tensor, lead):
     return tensor if tuple(tensor.shape) == shape else tensor.expand(shape)
 
 
-def _check(query, key, value, mask, dropout_p, is_causal):
+def _check_kinds(query, key, value):
     if not query.dtype is key.dtype is value.dtype:
         names = [t.dtype.name for t in (query, key, value)]
         raise RuntimeError(
@@ -133,6 +136,23 @@ def _check(query, key, value, mask, dropout_p, is_causal):
             "Expected query, key, and value to all be at least 2 dimensional, but got query.dim: "
             f"{query.ndim} key.dim: {key.ndim} and value.dim: {value.ndim} instead."
         )
+
+
+def _is_fused(query, key, value, mask, dropout_p, enable_gqa):
+    """Tell whether PyTorch's fused CPU kernel would run: it keeps layouts, and takes both masks."""
+    if not query.ndim == key.ndim == value.ndim == 4 or dropout_p:
+        return False
+    if not query.shape[-1] == key.shape[-1] == value.shape[-1]:
+        return False
+    if mask is not None and (mask.requires_grad or mask.ndim not in (2, 4)):
+        return False
+    leads = [tuple(t.shape[: 1 if enable_gqa else 2]) for t in (query, key, value)]
+    return leads[0] == leads[1] == leads[2] and all(
+        t.shape[-1] == 1 or t.stride(-1) == 1 for t in (query, key, value)
+    )
+
+
+def _check(query, key, value, mask, dropout_p, is_causal, fused):
     if mask is not None and mask.dtype not in (bool_, float32, query.dtype):
         raise RuntimeError(
             "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
@@ -146,7 +166,7 @@ def _check(query, key, value, mask, dropout_p, is_causal):
         raise RuntimeError(
             f"dropout probability has to be between 0 and 1, but got {dropout_p}"
         )
-    if is_causal and mask is not None:
+    if is_causal and mask is not None and not fused:
         raise RuntimeError(
             "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
             "is_causal=True"
@@ -177,7 +197,12 @@ def scaled_dot_product_attention(
     Memory grows with L and S, not with their product. Raises RuntimeError for shapes or dtypes
     that do not fit.
     """
-    _check(query, key, value, attn_mask, dropout_p, is_causal)
+    _check_kinds(query, key, value)
+    shape = (*query.shape[:-1], value.shape[-1])
+    if 0 in shape or 0 in value.shape:
+        return _nothing(shape, (query, key, value))
+    fused = _is_fused(query, key, value, attn_mask, dropout_p, enable_gqa)
+    _check(query, key, value, attn_mask, dropout_p, is_causal, fused)
     if enable_gqa:
         if min(query.ndim, key.ndim, value.ndim) < 3:
             raise IndexError(
@@ -208,8 +233,18 @@ def scaled_dot_product_attention(
         _expanded(value, of_keys).reshape(count, keys, value.shape[-1]),
     )
     scale = 1 / math.sqrt(width) if scale is None and width else float(scale or 0)
-    result = _attend(parts, attn_mask, lead, Rules(scale, bool(is_causal)), max(0.0, dropout_p))
-    return _laid_out_as(query, result.reshape(*lead, length, value.shape[-1]))
+    diagonal = keys - length if is_causal is LOWER_RIGHT else 0 if is_causal else None
+    result = _attend(parts, attn_mask, lead, Rules(scale, diagonal), max(0.0, dropout_p))
+    result = result.reshape(*lead, length, value.shape[-1])
+    return _laid_out_as(query, result) if fused else result
+
+
+def _nothing(shape, tensors):
+    """Return zeros that have the tensors in their history: there is nothing to see."""
+    result = tensors[0].new_zeros(shape)
+    for tensor in tensors:
+        result = result + tensor.reshape(-1)[:0].sum()
+    return result
 
 
 def _attend(parts, mask, lead, rules, dropout_p):
@@ -241,10 +276,12 @@ def _seed(tensor):
 
 
 def _laid_out_as(query, result):
-    """Give the result the query's order in memory, as PyTorch's fused CPU kernel does."""
-    if query.ndim != 4 or query.is_contiguous() or not query.transpose(1, 2).is_contiguous():
+    """Give the result the query's order of dimensions in memory."""
+    if query.is_contiguous():
         return result
-    return result.transpose(1, 2).contiguous().transpose(1, 2)
+    order = sorted(range(4), key=query.stride, reverse=True)
+    back = [order.index(dim) for dim in range(4)]
+    return result.permute(order).contiguous().permute(back)
 
 
 FUNCTIONS: dict = {}

@@ -67,14 +67,14 @@ def test_attention(shared, length, keys, dtype, tolerance, kind, block, monkeypa
     grad = sample(*expected.shape)
     grads = torch.autograd.grad(expected, [query, key, value], grad.double())
     arrays = [to_mlx(t) for t in (query, key, value, mask)]
-    rules = kernels.Rules(0.7, causal)
+    rules = kernels.Rules(0.7, 0 if causal else None)
     actual = kernels.attention(*arrays, rules)
     assert actual.dtype == arrays[0].dtype
     close(actual, expected.to(dtype), tolerance)
     found = kernels.attention_gradients(to_mlx(grad), *arrays, rules)
     for a, b in zip(found, grads, strict=True):
         close(a, b, tolerance)
-    weights = kernels.attention_weights(arrays[0], arrays[1], arrays[3], causal, 0.7)
+    weights = kernels.attention_weights(arrays[0], arrays[1], arrays[3], rules.diagonal, 0.7)
     product = mx.matmul(weights.astype(mx.float32), arrays[2][:, None].astype(mx.float32))
     close(product, expected.float(), max(tolerance, 1e-5))
 
@@ -117,8 +117,8 @@ def test_blocks_are_evaluated_one_after_the_other(monkeypatch):
     mx.reset_peak_memory()
     before = mx.get_active_memory()
     query, key, value, grad = arrays
-    mx.eval(kernels.attention(query, key, value, None, kernels.Rules(1.0, True)),
-            *kernels.attention_gradients(grad, query, key, value, None, kernels.Rules(1.0, True)))
+    mx.eval(kernels.attention(query, key, value, None, kernels.Rules(1.0, 0)),
+            *kernels.attention_gradients(grad, query, key, value, None, kernels.Rules(1.0, 0)))
     # All scores at once would take 4 MiB a copy.
     assert mx.get_peak_memory() - before < 3 * 2**20
 
@@ -128,7 +128,7 @@ def test_vmap(monkeypatch):
     query = mx.random.normal((2, 2, 1, 5, 3), key=mx.random.key(0))
     key = mx.random.normal((2, 2, 5, 3), key=mx.random.key(1))
 
-    rules = kernels.Rules(1.0, True)
+    rules = kernels.Rules(1.0, 0)
 
     def run(query, key):
         result = kernels.attention(query, key, key, None, rules)

@@ -7,6 +7,7 @@ from warnings import warn
 
 import flashlight as torch
 from flashlight import Tensor
+from flashlight._ops.attention import LOWER_RIGHT
 from flashlight.nn import functional as F
 
 __all__ = ["causal_upper_left", "causal_lower_right", "CausalVariant", "CausalBias"]
@@ -59,15 +60,20 @@ class CausalBias(Tensor):
     ) -> Tensor:
         if is_causal:
             raise ValueError("CausalBias should not be used with causal=True")
+        lengths = query.shape[-2], key.shape[-2]
         square = attn_mask.seq_len_q == attn_mask.seq_len_kv
-        causal = square or attn_mask.variant is CausalVariant.UPPER_LEFT
+        lower_right = attn_mask.variant is CausalVariant.LOWER_RIGHT and not square
+        if lower_right and lengths != (attn_mask.seq_len_q, attn_mask.seq_len_kv):
+            raise RuntimeError(
+                f"the mask ({attn_mask.seq_len_q}, {attn_mask.seq_len_kv}) does not fit "
+                f"{lengths[0]} queries and {lengths[1]} keys"
+            )
         return F.scaled_dot_product_attention(
             query,
             key,
             value,
-            attn_mask=None if causal else attn_mask._materialize(query.device),
             dropout_p=dropout_p,
-            is_causal=causal,
+            is_causal=LOWER_RIGHT if lower_right else True,
             scale=scale,
             enable_gqa=enable_gqa,
         )
