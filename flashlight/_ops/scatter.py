@@ -9,7 +9,7 @@ import mlx.core as mx
 import numpy as np
 
 from .._core.dtype import FROM_MLX, SCALAR_TYPE_NAME, bool_, int32, int64
-from .._core.errors import wrap_dim
+from .._core.errors import not_implemented_for, wrap_dim
 from .._core.evaluation import evaluate, is_traced
 from .._core.tensor import Tensor, read, wrap
 from .._kernels.precision import combine_at
@@ -367,7 +367,7 @@ def _index_slices(name, input, dim, index, source):
             )
         count = source.shape[dim] if source.ndim else 1
         if count != index.size:
-            raise RuntimeError(
+            raise (IndexError if name == "index_copy" else RuntimeError)(
                 f"{name}(): Number of indices ({index.size}) should be equal to source.size(dim): "
                 f"({count}), for dim: {dim}"
             )
@@ -448,7 +448,7 @@ def _index_fill(input: mx.array, dim, index: mx.array, value: mx.array) -> mx.ar
     if FROM_MLX[index.dtype] is not int64:
         raise IndexError("index_fill_(): Expected dtype int64 for index.")
     if index.ndim > 1:
-        raise IndexError("index_fill_(): Index is supposed to be a vector")
+        raise RuntimeError("Index has to be a vector/scalar")
     index = check_index("index_fill", index, size, negative=True)
     if index.size == 0 or input.size == 0:
         return input
@@ -547,7 +547,7 @@ def _put(input: mx.array, index: mx.array, source: mx.array, accumulate=False) -
             f"{SCALAR_TYPE_NAME[FROM_MLX[source.dtype]]}"
         )
     if index.size != source.size:
-        raise RuntimeError(
+        raise IndexError(
             f"put_(): Expected source and index to have the same number of elements, but got "
             f"source.numel() = {source.size}, index.numel() = {index.size}"
         )
@@ -630,7 +630,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         if repeats.ndim > 1:
             raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
         if repeats.dtype not in (int32, int64):
-            raise RuntimeError("repeats has to be Long or Int tensor")
+            raise not_implemented_for("repeat_interleave_cpu", repeats.dtype)
         if counts.size not in (1, n):
             raise RuntimeError(
                 f"repeats must have the same size as input along dim, but got repeats.size(0) = "
