@@ -13,9 +13,9 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import flashlight as torch
 
@@ -81,6 +81,9 @@ __all__ = [
     "get_unsafe_globals_in_checkpoint",
     "skip_data",
 ]
+
+#: what `map_location=` takes
+MAP_LOCATION: TypeAlias = Callable[[Any, str], Any] | torch.device | str | dict[str, str] | None
 
 DEFAULT_PROTOCOL = 2
 ZIP_MAGIC = b"PK\x03\x04"

@@ -13,7 +13,7 @@ from flashlight.cuda._utils import device_index
 
 def _driver() -> Any:
     try:
-        import pynvml
+        import pynvml  # pyright: ignore[reportMissingImports]  an optional package
     except ImportError as error:
         raise ModuleNotFoundError(
             "nvidia-ml-py does not seem to be installed or it can't be imported."

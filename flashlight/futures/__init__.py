@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 __all__ = ["Future", "collect_all", "wait_all"]
-
-_log = logging.getLogger("torch.futures")
-
 
 class Future:
     """A value that is set once, by whichever thread has it, and waited for by others.
@@ -76,7 +72,10 @@ class Future:
             try:
                 callback(self)
             except Exception as error:
-                _log.error("%s", _in_callback(error), exc_info=error)
+                import logging  # local: few programs come here
+
+                log = logging.getLogger("torch.futures")
+                log.error("%s", _in_callback(error), exc_info=error)
 
         self._when_done(callback, run)
 

@@ -85,6 +85,11 @@ def _use_grad_for_differentiable(step: Callable) -> Callable:
     return run
 
 
+def _get_capturable_supported_devices(supports_xla: bool = True) -> list[str]:
+    """Return the types of devices on which PyTorch lets a step be captured."""
+    return ["cuda", "xpu", "hpu", "privateuseone", *["xla"] * supports_xla]
+
+
 class Optimizer:
     """Parameters in groups with their options, and the state kept for each of them.
 

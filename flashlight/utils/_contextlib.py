@@ -27,7 +27,7 @@ def context_decorator(ctx: Any, func: Callable) -> Callable:
             "Cannot decorate classes; it is ambiguous whether or not only the constructor or all "
             "methods should have the context manager applied"
         )
-    enter = ctx if callable(ctx) else lambda: ctx
+    enter: Callable[[], Any] = ctx if callable(ctx) else lambda: ctx
     if inspect.isgeneratorfunction(func):
         return _wrap_generator(enter, func)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 
 import pytest
@@ -89,6 +90,21 @@ def test_answers(expression):
             return type(error).__name__
 
     assert answer(torch) == answer(reference)
+
+
+@pytest.mark.parametrize("lib", [torch, reference], ids=["flashlight", "torch"])
+def test_swapping_a_tensor_of_a_module(lib):
+    module = importlib.import_module(f"{lib.__name__}.nn.utils._named_member_accessor")
+    linear, weight = lib.nn.Linear(1, 1), lib.zeros(1, 1)
+    before = linear.weight
+    assert module.swap_tensor(linear, "weight", weight) is before and linear.weight is weight
+    for error, arguments in (
+        (TypeError, (3, "weight", None)), (TypeError, (linear, "weight", 3)),
+        (KeyError, (linear, "a.b", None)), (KeyError, (linear, "", None)),
+        (AttributeError, (linear, "nope", weight)), (TypeError, (linear, "training", weight)),
+    ):  # fmt: skip
+        with pytest.raises(error):
+            module.swap_tensor(*arguments)
 
 
 def test_groups_of_tensors():

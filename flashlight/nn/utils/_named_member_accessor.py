@@ -5,8 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from flashlight import Tensor
+from flashlight.nn.modules.module import Module
 
 _MISSING = object()
+
+
+def swap_tensor(module, name: str, tensor, allow_missing: bool = False):
+    """Put `tensor` at the attribute `name` of a module and return what was there.
+
+    Raises TypeError for other objects, KeyError for a name with dots or none, AttributeError if
+    there is no such tensor.
+    """
+    if not isinstance(module, Module):
+        raise TypeError(f"{module} is not an instance of torch.nn.Module")
+    if tensor is not None and tensor is not _MISSING and not isinstance(tensor, Tensor):
+        raise TypeError(f"{tensor} is not an instance of torch.Tensor")
+    if not name or "." in name:
+        raise KeyError("tensor name can't be empty or contain \".\"")
+    return NamedMemberAccessor(module).swap_tensor(name, tensor, allow_missing)
 
 
 class NamedMemberAccessor:
