@@ -7,9 +7,11 @@ state has one row a sequence. A padded batch is the case of equal batch sizes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import mlx.core as mx
+import numpy as np
 
 from .elementary import sigmoid
 from .precision import on_accelerator
@@ -73,18 +75,36 @@ def previous_states(
 # ----- LSTM -----
 
 
-def lstm_cell(gates: mx.array, cell: mx.array) -> tuple[mx.array, mx.array]:
-    """Return output and cell state from the sums of the four gates."""
+def lstm_cell(gates: mx.array, cell: mx.array) -> list[mx.array]:
+    """Return output and cell state from the sums of the four gates, and what the gradient needs."""
     factor, shift = _candidate_twice(gates)
-    i, f, g, o = mx.split(_activated(gates * factor, factor, shift), 4, axis=-1)
+    active = _activated(gates * factor, factor, shift)
+    i, f, g, o = mx.split(active, 4, axis=-1)
     cell = f * cell + i * g
-    return o * mx.tanh(cell), cell
+    squashed = mx.tanh(cell)
+    return [o * squashed, cell, active, squashed]
+
+
+def lstm_cell_gradient(grad_output, grad_cell, cell, active, squashed) -> list[mx.array]:
+    """Return the gradients of the sums of the gates and of the cell state."""
+    i, f, g, o = mx.split(active, 4, axis=-1)
+    grad_cell = grad_cell + grad_output * o * (1 - squashed * squashed)
+    into = [grad_cell * g, grad_cell * cell, grad_cell * i, grad_output * squashed]
+    # a·(1 - a) where a is a sigmoid, (1 + a)·(1 - a) where it is a tanh
+    slope = (active - _candidate_twice(active)[1]) * (1 - active)
+    return [mx.concatenate(into, axis=-1) * slope, grad_cell * f]
 
 
 def _candidate_twice(gates: mx.array) -> tuple[mx.array, mx.array]:
     """Return, for the gates i, f, g, o, the factors 1, 1, 2, 1 and the shifts 0, 0, -1, 0."""
-    factor = mx.repeat(mx.array([1, 1, 2, 1], gates.dtype), gates.shape[-1] // 4)
-    return factor, 1 - factor
+    return _factor_and_shift(gates.shape[-1] // 4, gates.dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def _factor_and_shift(size: int, dtype: mx.Dtype) -> tuple[mx.array, mx.array]:
+    # Constants from NumPy have values at once: no trace that is under way becomes part of them.
+    factor = np.repeat(np.array([1.0, 1.0, 2.0, 1.0]), size)
+    return mx.array(factor, dtype), mx.array(1.0 - factor, dtype)
 
 
 def _activated(sums: mx.array, factor: mx.array, shift: mx.array) -> mx.array:
@@ -177,6 +197,20 @@ def gru_cell(
     reset, update = both[:, :size], both[:, size:]
     candidate = mx.tanh(from_input[:, 2 * size :] + reset * from_hidden[:, 2 * size :])
     return candidate + update * (hidden - candidate), (both, candidate)
+
+
+def gru_cell_gradient(grad, from_hidden, hidden, both, candidate) -> list[mx.array]:
+    """Return the gradients of the two parts of the sums and of the state."""
+    size = hidden.shape[-1]
+    reset, update = both[:, :size], both[:, size:]
+    to_candidate = grad * (1 - update) * (1 - candidate * candidate)
+    to_reset = to_candidate * from_hidden[:, 2 * size :]
+    to_both = mx.concatenate([to_reset, grad * (hidden - candidate)], axis=-1) * both * (1 - both)
+    return [
+        mx.concatenate([to_both, to_candidate], axis=-1),
+        mx.concatenate([to_both, to_candidate * reset], axis=-1),
+        grad * update,
+    ]
 
 
 def gru_scan(projected, hidden, weight_hh, bias_hh, batch_sizes, reverse, keep):

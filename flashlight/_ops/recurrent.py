@@ -311,12 +311,61 @@ def rnn_relu(*args, **kwargs):
 
 @primitive(promote=SAME, many=True)
 def _lstm_cell(gates: mx.array, cell: mx.array) -> list:
-    return list(kernels.lstm_cell(gates, cell))
+    return kernels.lstm_cell(gates, cell)
 
 
-@primitive(promote=SAME)
-def _gru_cell(from_input: mx.array, from_hidden: mx.array, hidden: mx.array) -> mx.array:
-    return kernels.gru_cell(from_input, from_hidden, hidden)[0]
+@primitive(promote=SAME, many=True)
+def _lstm_cell_backward(
+    grad_output: mx.array,
+    grad_cell: mx.array,
+    cell: mx.array,
+    active: mx.array,
+    squashed: mx.array,
+) -> list:
+    return kernels.lstm_cell_gradient(grad_output, grad_cell, cell, active, squashed)
+
+
+def _lstm_cell_gradient(grads, gates, cell, results):
+    output, last_cell, *kept = results
+    grads = _defined(grads[:2], (output, last_cell))
+    if local.grad_enabled:
+        return _differentiable_gradient(
+            lambda *given: kernels.lstm_cell(*given)[:2], [gates, cell], grads
+        )
+    return _lstm_cell_backward(*grads, cell, *kept)
+
+
+_lstm_cell.joint_gradient(_lstm_cell_gradient)
+
+
+@primitive(promote=SAME, many=True)
+def _gru_cell(from_input: mx.array, from_hidden: mx.array, hidden: mx.array) -> list:
+    output, kept = kernels.gru_cell(from_input, from_hidden, hidden)
+    return [output, *kept]
+
+
+@primitive(promote=SAME, many=True)
+def _gru_cell_backward(
+    grad: mx.array,
+    from_hidden: mx.array,
+    hidden: mx.array,
+    both: mx.array,
+    candidate: mx.array,
+) -> list:
+    return kernels.gru_cell_gradient(grad, from_hidden, hidden, both, candidate)
+
+
+def _gru_cell_gradient(grads, from_input, from_hidden, hidden, results):
+    output, *kept = results
+    grads = _defined(grads[:1], (output,))
+    if local.grad_enabled:
+        return _differentiable_gradient(
+            lambda *given: kernels.gru_cell(*given)[:1], [from_input, from_hidden, hidden], grads
+        )
+    return _gru_cell_backward(*grads, from_hidden, hidden, *kept)
+
+
+_gru_cell.joint_gradient(_gru_cell_gradient)
 
 
 def _check_cell(input: Tensor, states, weight_ih: Tensor, weight_hh: Tensor) -> None:
@@ -342,14 +391,14 @@ def lstm_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step of an LSTM: input (N, F), hx of two (N, H) -> two (N, H)."""
     hidden, cell = hx
     _check_cell(input, hx, w_ih, w_hh)
-    return _lstm_cell(linear(input, w_ih, b_ih) + linear(hidden, w_hh, b_hh), cell)
+    return _lstm_cell(linear(input, w_ih, b_ih) + linear(hidden, w_hh, b_hh), cell)[:2]
 
 
 @composite(out=False)
 def gru_cell(input, hx, w_ih, w_hh, b_ih=None, b_hh=None):
     """One step of a GRU: input (N, F), hx (N, H) -> (N, H)."""
     _check_cell(input, (hx,), w_ih, w_hh)
-    return _gru_cell(linear(input, w_ih, b_ih), linear(hx, w_hh, b_hh), hx)
+    return _gru_cell(linear(input, w_ih, b_ih), linear(hx, w_hh, b_hh), hx)[0]
 
 
 @composite(out=False)
