@@ -50,13 +50,11 @@ def _bce(
     """-(target·log(input) + (1 - target)·log(1 - input)), logarithms at least -100."""
     if not is_traced(input) and input.size and not bool(mx.all((input >= 0) & (input <= 1)).item()):
         raise RuntimeError("all elements of input should be between 0 and 1")
-    wide = input.astype(mx.float32) if input.dtype in (mx.float16, mx.bfloat16) else input
-    target = target.astype(wide.dtype)
-    floor = mx.array(-100.0, wide.dtype)
-    made = (target - 1) * mx.maximum(mx.log1p(-wide), floor) - target * mx.maximum(
-        mx.log(wide), floor
+    floor = mx.array(-100.0, input.dtype)
+    made = (target - 1) * mx.maximum(mx.log1p(-input), floor) - target * mx.maximum(
+        mx.log(input), floor
     )
-    return _reduced(made.astype(input.dtype), weight, reduction)
+    return _reduced(made, weight, reduction)
 
 
 _bce.gradients(
