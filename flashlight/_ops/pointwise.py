@@ -151,7 +151,7 @@ reciprocal = _unary(
 @pointwise
 def square(input: mx.array) -> mx.array:
     """x * x."""
-    return mx.square(input.astype(mx.uint8)) if input.dtype == mx.bool_ else mx.square(input)
+    return mx.square(input.astype(mx.int64) if input.dtype == mx.bool_ else input)
 
 
 square.gradients(input=lambda grad, input: grad * _c(2 * input))

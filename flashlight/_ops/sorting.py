@@ -9,8 +9,10 @@ import numpy as np
 
 from .._core.dtype import FROM_MLX, SCALAR_TYPE_NAME, bool_, int32, int64
 from .._core.errors import not_implemented_for, wrap_dim
-from .._core.evaluation import evaluate
+from .._core.evaluation import evaluate, is_traced
 from .._core.tensor import Tensor, read, wrap
+from .._kernels import selection
+from .._kernels.precision import on_accelerator
 from .arithmetic import REAL
 from .composite import as_method, composite
 from .kinds import primitive
@@ -23,6 +25,12 @@ Sort, Topk, Kthvalue, Median, Nanmedian, Mode = (ALL[name] for name in (
     "sort", "topk", "kthvalue", "median", "nanmedian", "mode"))
 
 
+#: How many rows with equal elements are looked at one by one.
+FEW_ROWS = 256
+#: Up to here integers are sorted with PyTorch's order of equal elements, unless stably.
+FEW_ELEMENTS = 1 << 13
+
+
 def argsorted(input: mx.array, dim: int, descending: bool) -> mx.array:
     """Return the stable order along `dim`; NaN counts as the largest."""
     if not descending:
@@ -33,15 +41,47 @@ def argsorted(input: mx.array, dim: int, descending: bool) -> mx.array:
     return (n - 1 - mx.argsort(input[backwards], axis=dim))[backwards]
 
 
+def _retraced(
+    pick, input: mx.array, order: mx.array, dim: int, low: int, high: int, descending=False
+) -> mx.array:
+    """Return `order` from `low` to `high` along `dim`, of equal elements those that PyTorch takes.
+
+    `pick` finds a row's positions. Inside traces, on accelerators and where many rows have equal
+    elements, these stay in order.
+    """
+    order = mx.moveaxis(order, dim, -1)
+    wanted = order[..., low:high].astype(mx.int64)
+    if not on_accelerator() and not is_traced(input, order):
+        values = input.astype(mx.float32) if input.dtype == mx.bfloat16 else input
+        rows = np.asarray(evaluate(mx.moveaxis(values, dim, -1), "this")).reshape(-1, input.shape[dim])
+        near = np.asarray(evaluate(order[..., max(low - 1, 0):high + 1], "this"))
+        found = np.take_along_axis(rows, near.reshape(len(rows), -1).astype(np.int64), 1)
+        tied = found[:, 1:] == found[:, :-1]
+        if rows.dtype.kind == "f":
+            tied |= np.isnan(found[:, 1:]) & np.isnan(found[:, :-1])
+        tied = np.flatnonzero(tied.any(1))
+        if 0 < tied.size <= FEW_ROWS:
+            chosen = np.array(evaluate(wanted, "this")).reshape(len(rows), -1)
+            for row in tied:
+                ranks = np.unique(rows[row], return_inverse=True)[1].reshape(-1)
+                chosen[row] = pick(-ranks if descending else ranks)
+            wanted = mx.array(chosen).reshape(wanted.shape)
+    return mx.moveaxis(wanted, -1, dim)
+
+
 @primitive(name="sort", returns=Sort, dtypes=REAL, kernel="sort_stable", elementwise=True)
-def _sort(input: mx.array, dim=-1, descending=False) -> mx.array:
-    """Sort along a dimension, stably."""
+def _sort(input: mx.array, dim=-1, descending=False, stable=True) -> mx.array:
+    """Sort along a dimension."""
     dim = wrap_dim(dim, input.ndim)
     if not input.ndim:
         return input, mx.zeros((), mx.int64)
     if not input.size:
         return input, mx.zeros(input.shape, mx.int64)
     order = argsorted(input, dim, descending)
+    n = input.shape[dim]
+    whole = FROM_MLX[input.dtype].category < 2
+    if whole and not stable and n > selection.INSERTION and input.size <= FEW_ELEMENTS:
+        order = _retraced(selection.sort, input, order, dim, 0, n, descending)
     return mx.take_along_axis(input, order, axis=dim), order.astype(mx.int64)
 
 
@@ -61,13 +101,13 @@ def sort(input, dim=-1, descending=False, stable=False, *, out=None):
     """The elements in order along `dim`, and where they were."""
     if isinstance(dim, bool):
         dim, descending = -1, dim
-    return _sort(input, dim, descending) if out is None else _sort(input, dim, descending, out=out)
+    return _sort(input, dim, descending, bool(stable), out=out)
 
 
 @composite
 def argsort(input, dim=-1, descending=False, stable=False):
     """The positions of the elements in order along `dim`."""
-    return _sort(input, dim, descending).indices
+    return _sort(input, dim, descending, bool(stable)).indices
 
 
 @composite
@@ -90,8 +130,9 @@ def topk(input: mx.array, k, dim=-1, largest=True, sorted=True) -> mx.array:
     shape = [k if d == dim else m for d, m in enumerate(input.shape)]
     if not input.size or not k:
         return mx.zeros(shape, input.dtype), mx.zeros(shape, mx.int64)
-    order = argsorted(input, dim, largest)[(slice(None),) * dim + (slice(0, k),)]
-    return mx.take_along_axis(input, order, axis=dim), order.astype(mx.int64)
+    order = argsorted(input, dim, largest)
+    order = _retraced(lambda ranks: selection.first(ranks, k), input, order, dim, 0, k, largest)
+    return mx.take_along_axis(input, order, axis=dim), order
 
 
 topk.gradients(
@@ -116,7 +157,12 @@ def kthvalue(input: mx.array, k, dim=-1, keepdim=False) -> mx.array:
         raise RuntimeError("selected number k out of range for dimension " + str(dim))
     if not input.ndim:
         return input, mx.zeros((), mx.int64)
-    return _entry(input, dim, k - 1, keepdim)
+    if not input.size:
+        return _entry(input, dim, k - 1, keepdim)
+    order = mx.argsort(input, axis=dim)
+    at = _retraced(lambda ranks: selection.kth(ranks, k - 1), input, order, dim, k - 1, k)
+    values = mx.take_along_axis(input, at, axis=dim)
+    return (values, at) if keepdim else (values.squeeze(dim), at.squeeze(dim))
 
 
 def _entry(input, dim, position, keepdim):
@@ -198,6 +244,8 @@ def _mode(input: mx.array, dim=-1, keepdim=False) -> mx.array:
         return _entry(input, dim, 0, keepdim)
     moved = mx.moveaxis(input, dim, -1)
     order = mx.argsort(moved, axis=-1)
+    if n > selection.INSERTION:
+        order = _retraced(selection.sort, moved, order, moved.ndim - 1, 0, n)
     ranked = mx.take_along_axis(moved, order, axis=-1)
     same = mx.concatenate(
         [mx.zeros((*ranked.shape[:-1], 1), mx.bool_), ranked[..., 1:] == ranked[..., :-1]], -1
