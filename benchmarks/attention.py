@@ -10,6 +10,7 @@ more than `--limit` MiB, or more than 2.5 times as much as the row of half the l
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import subprocess
 import sys
@@ -21,7 +22,7 @@ WINDOW = 256
 
 
 def variants(torch: Any, length: int, heads: int) -> dict[str, Callable[..., Any]]:
-    """Name and function of query, key and value."""
+    """Name, and what makes the function of query, key and value."""
     from flashlight.nn.attention.flex_attention import create_block_mask, flex_attention
 
     attention = torch.nn.functional.scaled_dot_product_attention
@@ -41,12 +42,12 @@ def variants(torch: Any, length: int, heads: int) -> dict[str, Callable[..., Any
         return lambda q, k, v: flex_attention(q, k, v, score, blocks)
 
     return {
-        "sdpa": attention,
-        "sdpa, causal": lambda q, k, v: attention(q, k, v, is_causal=True),
-        "sdpa, dropout": lambda q, k, v: attention(q, k, v, dropout_p=0.1),
-        "flex, causal": lambda q, k, v: flex(causal)(q, k, v),
-        "flex, causal, ALiBi": lambda q, k, v: flex(causal, alibi)(q, k, v),
-        f"flex, window {WINDOW}": lambda q, k, v: flex(window)(q, k, v),
+        "sdpa": lambda: attention,
+        "sdpa, causal": lambda: functools.partial(attention, is_causal=True),
+        "sdpa, dropout": lambda: functools.partial(attention, dropout_p=0.1),
+        "flex, causal": lambda: flex(causal),
+        "flex, causal, ALiBi": lambda: flex(causal, alibi),
+        f"flex, window {WINDOW}": lambda: flex(window),
     }
 
 
@@ -58,7 +59,7 @@ def measure(name: str, length: int, heads: int, width: int) -> dict[str, float]:
 
     torch.manual_seed(0)
     tensors = [torch.randn(1, heads, length, width, requires_grad=True) for _ in range(3)]
-    call = variants(torch, length, heads)[name]
+    call = variants(torch, length, heads)[name]()
     for tensor in tensors:
         tensor.detach().sum().item()
     before = mx.get_active_memory()
