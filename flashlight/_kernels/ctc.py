@@ -2,120 +2,136 @@
 
 Source: https://www.cs.toronto.edu/~graves/icml_2006.pdf. An alignment walks through states, the
 labels with blanks around them: (N, 2S + 1). All is in logarithms.
+
+`xp` is mlx.core or NumPy, whose functions have the same names: many small steps, each of which
+depends on the one before, are what MLX takes longest for.
 """
 
 from __future__ import annotations
 
-import mlx.core as mx
+from types import ModuleType
 
-from .elementary import exp
+import mlx.core as mx
+import numpy as np
+
+from .elementary import exp as accurate_exp
 
 _NEVER = -float("inf")
 
 
-def states_of(labels: mx.array, blank: int) -> tuple[mx.array, mx.array]:
+Array = mx.array | np.ndarray
+
+
+def _exp(xp: ModuleType, x):
+    return np.exp(x) if xp is np else accurate_exp(x)
+
+
+def states_of(xp: ModuleType, labels: Array, blank: int) -> tuple[Array, Array]:
     """Return the class of each state, (N, 2S + 1), and where the blank before it may be skipped."""
     batch, length = labels.shape
-    blanks = mx.full((batch, length), blank, labels.dtype)
-    last = mx.full((batch, 1), blank, labels.dtype)
-    classes = mx.concatenate([mx.stack([blanks, labels], axis=2).reshape(batch, -1), last], axis=1)
+    blanks = xp.full((batch, length), blank, labels.dtype)
+    last = xp.full((batch, 1), blank, labels.dtype)
+    classes = xp.concatenate([xp.stack([blanks, labels], axis=2).reshape(batch, -1), last], axis=1)
     # Between equal labels there has to be a blank.
-    before = mx.concatenate([mx.full((batch, 2), blank, labels.dtype), classes[:, :-2]], axis=1)
+    before = xp.concatenate([xp.full((batch, 2), blank, labels.dtype), classes[:, :-2]], axis=1)
     return classes, (classes != blank) & (classes != before)
 
 
-def _sum_of_three(a: mx.array, b: mx.array, c: mx.array) -> mx.array:
-    largest = mx.maximum(mx.maximum(a, b), c)
-    shift = mx.where(largest == _NEVER, mx.zeros_like(largest), largest)
-    return shift + mx.log(exp(a - shift) + exp(b - shift) + exp(c - shift))
+def _sum_of_three(xp: ModuleType, a: Array, b: Array, c: Array) -> Array:
+    largest = xp.maximum(xp.maximum(a, b), c)
+    shift = xp.where(largest == _NEVER, xp.zeros_like(largest), largest)
+    return shift + xp.log(_exp(xp, a - shift) + _exp(xp, b - shift) + _exp(xp, c - shift))
 
 
-def _shifted(states: mx.array, by: int) -> mx.array:
+def _shifted(xp: ModuleType, states: Array, by: int) -> Array:
     """Move states up (or down, for negative `by`); what comes in is impossible."""
     by, size = max(-states.shape[1], min(by, states.shape[1])), states.shape[1]
-    empty = mx.full((states.shape[0], abs(by)), _NEVER, states.dtype)
+    empty = xp.full((states.shape[0], abs(by)), _NEVER, states.dtype)
     if by >= 0:
-        return mx.concatenate([empty, states[:, : size - by]], axis=1)
-    return mx.concatenate([states[:, -by:], empty], axis=1)
+        return xp.concatenate([empty, states[:, : size - by]], axis=1)
+    return xp.concatenate([states[:, -by:], empty], axis=1)
 
 
-def _scores(log_probs: mx.array, classes: mx.array) -> list[mx.array]:
+def _scores(xp: ModuleType, log_probs: Array, classes: Array) -> list[Array]:
     """Return the log probabilities of all states at each step, T times (N, 2S + 1)."""
     steps = log_probs.shape[0]
-    chosen = mx.take_along_axis(
-        log_probs, mx.broadcast_to(classes[None], (steps, *classes.shape)), axis=2
+    chosen = xp.take_along_axis(
+        log_probs, xp.broadcast_to(classes[None], (steps, *classes.shape)), axis=2
     )
-    return [step.squeeze(0) for step in mx.split(chosen, steps)] if steps > 1 else [chosen[0]]
+    return [step.squeeze(0) for step in xp.split(chosen, steps)] if steps > 1 else [chosen[0]]
 
 
-def _impossible(like: mx.array) -> mx.array:
-    return mx.full(like.shape, _NEVER, like.dtype)
+def _impossible(xp: ModuleType, like: Array) -> Array:
+    return xp.full(like.shape, _NEVER, like.dtype)
 
 
-def forward(log_probs, labels, input_lengths, target_lengths, blank) -> list:
+def forward(xp: ModuleType, log_probs, labels, input_lengths, target_lengths, blank) -> list:
     """Return minus the log likelihoods, (N,), and the sums of the beginnings, (T, N, 2S + 1).
 
     `log_probs` is (T, N, C), `labels` (N, S), both lengths (N,).
     """
-    classes, may_skip = states_of(labels, blank)
-    states = mx.arange(classes.shape[1])[None]
+    classes, may_skip = states_of(xp, labels, blank)
+    states = xp.arange(classes.shape[1])[None]
     targets = target_lengths[:, None]
-    scores = _scores(log_probs, classes)
-    never = _impossible(scores[0])
-    alpha = mx.where(states <= mx.minimum(targets, 1), scores[0], never)
+    scores = _scores(xp, log_probs, classes)
+    never = _impossible(xp, scores[0])
+    alpha = xp.where(states <= xp.minimum(targets, 1), scores[0], never)
     alphas = [alpha]
     for time, score in enumerate(scores[1:], 1):
-        skipped = mx.where(may_skip, _shifted(alpha, 2), never)
-        moved = _sum_of_three(alpha, _shifted(alpha, 1), skipped) + score
+        skipped = xp.where(may_skip, _shifted(xp, alpha, 2), never)
+        moved = _sum_of_three(xp, alpha, _shifted(xp, alpha, 1), skipped) + score
         # A sequence that has ended stays as it was.
-        alpha = mx.where(input_lengths[:, None] > time, moved, alpha)
+        alpha = xp.where(input_lengths[:, None] > time, moved, alpha)
         alphas.append(alpha)
     ends = (states == 2 * targets) | ((states == 2 * targets - 1) & (targets > 0))
-    final = mx.where(ends, alpha, never)
-    largest = mx.max(final, axis=1, keepdims=True)
-    shift = mx.where(largest == _NEVER, mx.zeros_like(largest), largest)
-    total = shift + mx.log(mx.sum(exp(final - shift), axis=1, keepdims=True))
+    final = xp.where(ends, alpha, never)
+    largest = xp.max(final, axis=1, keepdims=True)
+    shift = xp.where(largest == _NEVER, xp.zeros_like(largest), largest)
+    total = shift + xp.log(xp.sum(_exp(xp, final - shift), axis=1, keepdims=True))
     # Without input there is one alignment, of no labels.
-    nothing = mx.where(target_lengths == 0, mx.array(0, total.dtype), mx.array(_NEVER, total.dtype))
-    loss = -mx.where(input_lengths == 0, nothing, total.squeeze(1))
-    return [loss, mx.stack(alphas)]
+    never = xp.full((), _NEVER, total.dtype)
+    nothing = xp.where(target_lengths == 0, xp.zeros((), total.dtype), never)
+    loss = -xp.where(input_lengths == 0, nothing, total.squeeze(1))
+    return [loss, xp.stack(alphas)]
 
 
 def gradient(
-    grad, log_probs, labels, input_lengths, target_lengths, loss, alphas, blank, zero_infinity
-) -> mx.array:
+    xp: ModuleType, grad, log_probs, labels, input_lengths, target_lengths, loss, alphas, blank,
+    zero_infinity,
+) -> Array:  # fmt: skip
     """Return the gradient of the loss as PyTorch defines it: probabilities minus posteriors.
 
     That is the gradient of the scores before their log softmax; with it behind, both are equal.
     """
     steps, batch, _ = log_probs.shape
-    classes, may_skip = states_of(labels, blank)
-    states = mx.arange(classes.shape[1])[None]
+    classes, may_skip = states_of(xp, labels, blank)
+    states = xp.arange(classes.shape[1])[None]
     targets, lengths = target_lengths[:, None], input_lengths[:, None]
-    scores = _scores(log_probs, classes)
-    never = _impossible(scores[0])
+    scores = _scores(xp, log_probs, classes)
+    never = _impossible(xp, scores[0])
     ends = (states == 2 * targets) | ((states == 2 * targets - 1) & (targets > 0))
-    skipped_from = mx.concatenate(
-        [may_skip[:, 2:], mx.zeros((batch, min(2, states.size)), mx.bool_)], axis=1
+    skipped_from = xp.concatenate(
+        [may_skip[:, 2:], xp.zeros((batch, min(2, states.size)), xp.bool_)], axis=1
     )
     beta, betas = never, []
     for time in reversed(range(steps)):
-        skipped = mx.where(skipped_from, _shifted(beta, -2), never)
-        moved = _sum_of_three(beta, _shifted(beta, -1), skipped)
-        start = mx.where(ends, mx.zeros_like(beta), never)
-        beta = mx.where(lengths - 1 == time, start, moved) + scores[time]
-        betas.append(mx.where(lengths > time, beta, never))
+        skipped = xp.where(skipped_from, _shifted(xp, beta, -2), never)
+        moved = _sum_of_three(xp, beta, _shifted(xp, beta, -1), skipped)
+        start = xp.where(ends, xp.zeros_like(beta), never)
+        beta = xp.where(lengths - 1 == time, start, moved) + scores[time]
+        betas.append(xp.where(lengths > time, beta, never))
         beta = betas[-1]
-    total = alphas + mx.stack(betas[::-1]) - mx.stack(scores) + loss[None, :, None]
-    impossible = (alphas == _NEVER) | (mx.stack(betas[::-1]) == _NEVER)
-    posterior = mx.where(impossible, mx.zeros_like(total), exp(total))
-    by_class = mx.zeros_like(log_probs).at[
-        mx.arange(steps)[:, None, None],
-        mx.arange(batch)[None, :, None],
-        classes[None],
-    ].add(posterior)  # fmt: skip
-    inside = mx.arange(steps)[:, None, None] < input_lengths[None, :, None]
+    total = alphas + xp.stack(betas[::-1]) - xp.stack(scores) + loss[None, :, None]
+    impossible = (alphas == _NEVER) | (xp.stack(betas[::-1]) == _NEVER)
+    posterior = xp.where(impossible, xp.zeros_like(total), _exp(xp, total))
+    index = xp.arange(steps)[:, None, None], xp.arange(batch)[None, :, None], classes[None]
+    by_class = xp.zeros_like(log_probs)
+    if xp is np:
+        np.add.at(by_class, index, posterior)
+    else:
+        by_class = by_class.at[index].add(posterior)
+    inside = xp.arange(steps)[:, None, None] < input_lengths[None, :, None]
     if zero_infinity:
         inside = inside & (loss != float("inf"))[None, :, None]
-    result = (exp(log_probs) - by_class) * grad[None, :, None]
-    return mx.where(inside, result, mx.zeros_like(result))
+    result = (_exp(xp, log_probs) - by_class) * grad[None, :, None]
+    return xp.where(inside, result, xp.zeros_like(result))

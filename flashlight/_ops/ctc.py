@@ -9,9 +9,21 @@ from .._core.dtype import SCALAR_TYPE_NAME, float32, float64, int32, int64
 from .._core.evaluation import is_traced
 from .._core.tensor import Tensor, from_host, read
 from .._kernels import ctc as kernels
+from .._kernels.precision import on_accelerator
+from .host import from_numpy
 from .kinds import composite, primitive
 
 _REDUCTIONS = ("none", "mean", "sum")
+
+
+def _compute(kernel, arrays: tuple, *options):
+    """Run a kernel with NumPy, or in traces, where there are no values, and on accelerators in MLX.
+    """
+    if on_accelerator() or is_traced(*arrays):
+        return kernel(mx, *arrays, *options)
+    with np.errstate(all="ignore"):
+        made = kernel(np, *map(np.asarray, arrays), *options)
+    return [from_numpy(each) for each in made] if isinstance(made, list) else from_numpy(made)
 
 
 @primitive(name="_ctc_loss", node="CtcLoss", promoted=("log_probs",), many=True)
@@ -23,7 +35,8 @@ def _ctc(
     blank: int,
     zero_infinity: bool,
 ) -> list:
-    return kernels.forward(log_probs, labels, input_lengths, target_lengths, blank)
+    given = log_probs, labels, input_lengths, target_lengths
+    return _compute(kernels.forward, given, blank)
 
 
 @primitive(name="_ctc_loss_backward", promoted=("grad",), differentiable=False)
@@ -38,17 +51,8 @@ def _ctc_backward(
     blank: int,
     zero_infinity: bool,
 ) -> mx.array:
-    return kernels.gradient(
-        grad,
-        log_probs,
-        labels,
-        input_lengths,
-        target_lengths,
-        loss,
-        alphas,
-        blank,
-        zero_infinity,
-    )
+    given = grad, log_probs, labels, input_lengths, target_lengths, loss, alphas
+    return _compute(kernels.gradient, given, blank, zero_infinity)
 
 
 def _ctc_gradient(

@@ -98,3 +98,18 @@ def test_labels_that_are_not_there_are_refused():
     # PyTorch reads past the end here.
     with pytest.raises(RuntimeError, match="labels from 0 to 4"):
         flashlight.nn.functional.ctc_loss(x, targets, (6, 6, 6), (3, 3, 3))
+
+
+def test_the_same_inside_and_outside_a_trace():
+    labels = flashlight.tensor(TARGETS)
+    lengths = flashlight.tensor([6, 5, 6]), flashlight.tensor([3, 2, 1])
+
+    def loss(scores):
+        return flashlight.nn.functional.ctc_loss(scores, labels, *lengths)
+
+    scores = log_probs(flashlight)
+    loss(scores).backward()
+    with flashlight.no_grad():
+        lanes = flashlight.stack([scores, scores * 2])
+    slopes = flashlight.func.vmap(flashlight.func.grad(loss))(lanes)
+    np.testing.assert_allclose(slopes[0].numpy(), scores.grad.numpy(), rtol=1e-5, atol=1e-7)
