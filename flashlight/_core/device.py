@@ -146,6 +146,8 @@ def resolve(where) -> device:
     if where is None:
         return get_default_device()
     if where.__class__ is not device:
+        if where.__class__ is int and ACCELERATOR is None:
+            raise RuntimeError("Cannot access accelerator device when none is available.")
         where = device(where)
     if where.type == "xpu":
         raise AssertionError("Torch not compiled with XPU enabled: MLX does not drive Intel's GPUs")

@@ -130,6 +130,7 @@ class Storage:
         if count <= own.numel:
             flat = flat[:count]
         else:
+            ensure_memory(count * flat.itemsize)
             flat = mx.concatenate([flat, mx.zeros((count - own.numel,), flat.dtype)])
         self.array = flat
         self.layout = contiguous((count,), own.dtype, own.device)

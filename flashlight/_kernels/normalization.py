@@ -11,6 +11,7 @@ import math
 import mlx.core as mx
 
 from .precision import HALF, on_accelerator
+from .reduction import plain_sum
 
 FUSED = (mx.float32, *HALF)
 
@@ -26,14 +27,14 @@ def widened(array: Optional) -> Optional:
 def sum_last(array: mx.array) -> mx.array:
     """(..., n) -> (...), in floating point."""
     if on_accelerator():
-        return mx.sum(array, axis=-1)
+        return plain_sum(array, (array.ndim - 1,))
     return mx.matmul(array, mx.ones((array.shape[-1],), array.dtype))
 
 
 def sum_first(array: mx.array) -> mx.array:
     """(n, ...) -> (...), in floating point."""
     if on_accelerator():
-        return mx.sum(array, axis=0)
+        return plain_sum(array, (0,))
     rows = mx.reshape(array, (array.shape[0], math.prod(array.shape[1:])))
     return mx.reshape(mx.matmul(mx.ones((array.shape[0],), array.dtype), rows), array.shape[1:])
 
@@ -41,8 +42,8 @@ def sum_first(array: mx.array) -> mx.array:
 def sum_of_sums(sums: mx.array, axis: int) -> mx.array:
     """The sum over `axis`, which stays as 1, in double where there is double, as PyTorch's."""
     if sums.dtype == mx.float32 and not on_accelerator():
-        return mx.sum(sums.astype(mx.float64), axis=axis, keepdims=True)
-    return mx.sum(sums, axis=axis, keepdims=True)
+        sums = sums.astype(mx.float64)
+    return plain_sum(sums, (axis % sums.ndim,), True)
 
 
 def rounded(statistic: mx.array, input: mx.array, weight: Optional) -> mx.array:
@@ -181,7 +182,7 @@ def channel_moments(
     mean = (sum_of_sums(sum_last(input), across)[..., None] / count).astype(input.dtype)
     centered = input - mean
     squares = sum_of_sums(sum_last(centered * centered), across)[..., None]
-    if kept == mx.bfloat16:
+    if kept is not None and kept == mx.bfloat16:
         squares = squares.astype(kept).astype(mx.float32)
         return mean, (squares / count).astype(kept).astype(mx.float32)
     return mean, (squares / count).astype(input.dtype)

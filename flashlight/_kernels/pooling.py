@@ -15,6 +15,7 @@ import mlx.core as mx
 import numpy as np
 
 from .precision import HALF, on_accelerator
+from .reduction import plain_sum
 from .windows import Ints, fold, pad_last
 
 
@@ -70,7 +71,7 @@ def avg_pool(input: mx.array, kernel: Ints, stride: Ints, padding: Ints, counts:
     for dim, seen in _taps_by_dimension(kernel, stride, ones, counts):
         if counts[dim] == 1:
             axis = total.ndim - len(kernel) + dim
-            total = mx.sum(total, axis=axis, keepdims=True)
+            total = plain_sum(total, (axis,), True)
             continue
         parts = [total[at] for at in seen]
         total = parts[0]

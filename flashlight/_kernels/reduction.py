@@ -31,6 +31,13 @@ def sum(x: mx.array, axes: tuple[int, ...], keepdims: bool = False) -> mx.array:
     return mx.sum(x.astype(mx.int64), axes, keepdims=keepdims)
 
 
+def plain_sum(x: mx.array, axes: tuple[int, ...] | None = None, keepdims: bool = False) -> mx.array:
+    """MLX's own sum, in the array's type, without its look at memory that is not there."""
+    if not x.size:
+        return _of_nothing(x, x.dtype, tuple(range(x.ndim)) if axes is None else axes, keepdims, 0)
+    return mx.sum(x, axes, keepdims=keepdims)
+
+
 def mean(x: mx.array, axes: tuple[int, ...], keepdims: bool = False) -> mx.array:
     """The mean over `axes`; NaN where they are empty."""
     total = _accumulate(x, axes) / _count(x, axes)

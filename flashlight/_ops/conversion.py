@@ -36,6 +36,7 @@ from .._core.layout import layout as layout_of
 from .._core.storage import check_writable
 from .._core.tensor import Tensor, make, read, restride
 from .creation import filled
+from .explained import invalid_combination
 from .kinds import (
     Overwritten,
     _any_history,
@@ -555,6 +556,8 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
         return self
     storage = source._storage if isinstance(source, Tensor) else getattr(source, "_storage", source)
     storage = getattr(storage, "_storage", storage)
+    if not hasattr(storage, "nbytes"):
+        raise invalid_combination("set_", (source,), {})
     if size is None:
         size = (storage.nbytes() // self.dtype.itemsize,)
     target = contiguous_layout(tuple(size), self.dtype, self.device)

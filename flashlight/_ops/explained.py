@@ -27,7 +27,7 @@ def explain(name: str, names: list, error: Any, args: Any, kwargs: Any = None) -
     """
     told = _explained(name, names, error, args, kwargs or {})
     if told is not error:
-        raise told from None
+        raise told from error
 
 
 def _explained(name, names, error, args, kwargs):
@@ -41,9 +41,8 @@ def _explained(name, names, error, args, kwargs):
             f"{name}: [enforce fail] DefaultCPUAllocator: can't allocate memory ({text}). Use "
             "smaller tensors."
         )
-    if isinstance(error, (TypeError, RuntimeError)):
-        wrong = any(part in text for part in _WRONG_KIND)
-        return invalid_combination(name, args, kwargs) if wrong else error
+    if any(part in text for part in _WRONG_KIND):
+        return invalid_combination(name, args, kwargs)
     if isinstance(error, OverflowError):
         return ValueError(f"{name}: Overflow when unpacking long long: {text}")
     if type(error) is ValueError and text.startswith("["):

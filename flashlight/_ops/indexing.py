@@ -17,6 +17,7 @@ from .._core.layout import Layout
 from .._core.tensor import TENSORS, Tensor, from_host, read, wrap
 from .._kernels.precision import combine_at
 from .creation import array_of, filled
+from .explained import invalid_combination
 from .interception import intercepted, interceptors
 from .kinds import ViewNode, composite, inplace, primitive, view_of
 from .overrides import call_overrides, is_override, overriding_in
@@ -569,6 +570,8 @@ def _align(input, indices):
 
 def index_put_(self, indices, values, accumulate=False):
     """Write `values` at the positions given by tensors for the leading dimensions, or add them."""
+    if not isinstance(values, Tensor):
+        raise invalid_combination("index_put_", (indices, values), {})
     if values.dtype is not self.dtype:
         raise RuntimeError("Index put requires the source and destination dtypes match, got "
                            f"{self.dtype} for the destination and {values.dtype} for the source.")

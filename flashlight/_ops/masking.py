@@ -11,6 +11,7 @@ from .._core.errors import broadcast_shapes
 from .._core.evaluation import is_traced
 from .._core.promotion import result_of
 from .._core.tensor import Tensor
+from .._kernels.reduction import plain_sum
 from .conversion import as_dtype
 from .kinds import SAME, Operand, composite, primitive
 from .operation import check_apart, write_out
@@ -104,7 +105,7 @@ def _masked_scatter(input: mx.array, mask: mx.array, source: mx.array) -> mx.arr
             f"{SCALAR_TYPE_NAME[FROM_MLX[source.dtype]]}"
         )
     input, mask = mx.broadcast_arrays(input, mask)
-    if not is_traced(mask) and int(mask.astype(mx.int32).sum().item()) > source.size:
+    if not is_traced(mask) and int(plain_sum(mask.astype(mx.int32)).item()) > source.size:
         raise RuntimeError(
             "masked_scatter: expected the source to have at least as many elements as the mask "
             "has ones"

@@ -78,7 +78,7 @@ def _plain_sum(input, dim, keepdim, dtype):
     axes = reduced(dim, input.ndim)
     if dtype is not None or input.dtype not in (float32, float64) or not axes:
         return None
-    if not 0 < _count(input.size, axes) <= kernels.PLAIN:
+    if not input.numel or _count(input.size, axes) > kernels.PLAIN:
         return None
     return functools.partial(mx.sum, axis=axes, keepdims=keepdim)
 

@@ -13,6 +13,7 @@ from .._core.dtype import dtype
 from .._core.layout import Layout, row_major
 from .._core.tensor import Tensor, make
 from .composite import as_method, composite
+from .explained import invalid_combination
 from .kinds import primitive, view, view_of
 
 
@@ -520,6 +521,8 @@ def ravel(input):
 
 def view_as(self, other):
     """Return this tensor in the size of `other`, sharing storage."""
+    if not isinstance(other, Tensor):
+        raise invalid_combination("view_as", (other,), {})
     return _view(self, other.shape)
 
 

@@ -31,6 +31,8 @@ from torch.testing._internal.common_methods_invocations import op_db
 
 import flashlight
 
+from . import watched_mlx
+
 #: What an error may be. Anything else is asked of PyTorch too.
 KNOWN = (RuntimeError, TypeError, ValueError, IndexError)
 #: Seconds without a sign of life after which a worker counts as hung.
@@ -47,7 +49,7 @@ DTYPES = ("float32", "float64", "float16", "bfloat16", "complex64", "int64", "in
           "int8", "uint8", "bool")  # fmt: skip
 SHAPES = ((), (0,), (1,), (3,), (5,), (2, 3), (3, 3), (0, 3), (3, 0), (2, 3, 4), (1, 2, 4, 4),
           (2, 2, 3, 3, 3), (1,) * 12)  # fmt: skip
-GIANTS = ((1 << 40,), (1 << 31, 1 << 31), (1 << 20, 1 << 20), (3, 1 << 33))
+GIANTS = ((1 << 40,), (1 << 31, 1 << 31), (1 << 24, 1 << 24), (3, 1 << 33))
 NUMBERS = (0, 1, -1, 2, 3, -2, 7, 100, -100, 10**6, 1 << 31, -(1 << 31), 10**12, (1 << 63) - 1,
            -(1 << 63), 1 << 64, 0.0, 0.5, -1.5, 1e308, float("nan"), float("inf"),
            float("-inf"), 1j, True, False, None, "no such thing", [], (), (-1,), (2, 2), (1 << 40,),
@@ -371,7 +373,15 @@ def call_of(source: Source, seed: int, index: int) -> Call:
 
 
 def verdict(call: Call) -> tuple[str, str]:
-    """Run a call; return "fine", or what is wrong with the way it failed."""
+    """Run a call; return "fine", or what is wrong with what it did or how it failed."""
+    watched_mlx.noted.clear()
+    found = _failure(call)
+    if watched_mlx.noted:
+        return "memory", "; ".join(sorted(set(watched_mlx.noted)))
+    return found
+
+
+def _failure(call):
     try:
         call.run(flashlight)
     except Exception as error:
@@ -418,6 +428,7 @@ def work(seed: int, start: int, stop: int) -> None:
     evaluation.available_memory = lambda: FREE
     resource.setrlimit(resource.RLIMIT_AS, (SPACE, SPACE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    watched_mlx.watch()
     source = Source()
     for index in range(start, stop):
         call = call_of(source, seed, index)
@@ -481,6 +492,7 @@ def main() -> None:
     if options.worker:
         work(options.seed, *options.worker)
     elif options.only is not None:
+        watched_mlx.watch()
         call = call_of(Source(), options.seed, options.only)
         print(call)
         for library in (torch, flashlight):
@@ -488,6 +500,7 @@ def main() -> None:
                 print(library.__name__, call.run(library))
             except Exception:
                 traceback.print_exc()
+        print(*watched_mlx.noted, sep="\n")
     else:
         found: Counter = Counter()
         for index, call, kind, text in hostile_calls(options.calls, options.seed, options.start):
