@@ -27,7 +27,7 @@ from .._core.errors import broadcast_shapes
 from .._core.evaluation import LIMIT, flush, local
 from .._core.layout import Layout
 from .._core.promotion import can_cast
-from .._core.storage import Storage, check_writable
+from .._core.storage import Storage, check_writable, stream_for
 from .._core.tensor import TENSORS, Tensor, make, new, read, snapshot, to_array
 from .composite import composite
 from .interception import intercepted, interceptors, on_change
@@ -585,9 +585,11 @@ def replace(
                 result = result.to(layout.dtype)
                 array = read(result)
             else:
-                array = array.astype(layout.dtype.mlx)
+                with stream_for(layout):
+                    array = array.astype(layout.dtype.mlx)
         if made.size != layout.size:
-            array = broadcast(array, tuple(layout.size))
+            with stream_for(layout):
+                array = broadcast(array, tuple(layout.size))
     store(self, array)
     if recorded and (self._node is not None or result._node is not None
                      or self._meta is not None and self._meta.base is not None

@@ -27,7 +27,7 @@ from .._core.dtype import SCALAR_TYPE_NAME, bfloat16, float16, float32, float64
 from .._core.errors import not_implemented_for
 from .._core.evaluation import local, ready
 from .._core.promotion import can_cast, result_of, to_floating
-from .._core.storage import check_writable
+from .._core.storage import check_writable, stream_for
 from .._core.tensor import TENSORS, Tensor, read, restride, to_array, wrap
 from .explained import RAW, explain
 from .interception import intercepted, interceptors
@@ -691,7 +691,8 @@ def write_out(out: Tensor, result: Tensor) -> Tensor:
         )
     array = read(result)
     if result._layout.dtype is not target.dtype:
-        array = array.astype(target.dtype.mlx)
+        with stream_for(target):
+            array = array.astype(target.dtype.mlx)
     if in_use[0]:
         check_shared_write(out._storage, array)
     out._storage.write(out._layout, array)
