@@ -37,7 +37,7 @@ def broadcast_shapes(*shapes) -> tuple[int, ...]:
     ndim = max(map(len, shapes), default=0)
     result = [1] * ndim
     for shape in shapes:
-        for axis in range(-len(shape), 0):
+        for axis in range(-1, -len(shape) - 1, -1):
             n = shape[axis]
             if n != 1 and n != result[axis]:
                 if result[axis] != 1:

@@ -10,6 +10,7 @@ import functools
 import inspect
 from typing import Any
 
+from .._core.errors import broadcast_shapes
 from .._core.tensor import Tensor
 
 #: What bodies, MLX and NumPy raise besides errors that say what they mean.
@@ -45,6 +46,11 @@ def _explained(name, names, error, args, kwargs):
         return invalid_combination(name, args, kwargs)
     if isinstance(error, OverflowError):
         return ValueError(f"{name}: Overflow when unpacking long long: {text}")
+    if text.startswith("[broadcast_shapes]"):
+        try:
+            broadcast_shapes(*[value.shape for value in given if isinstance(value, Tensor)])
+        except RuntimeError as told:
+            return told
     if type(error) is ValueError and text.startswith("["):
         return RuntimeError(f"{name}({', '.join(map(_described, given))}): {text}")
     if isinstance(error, ZeroDivisionError):
