@@ -58,7 +58,7 @@ def test_the_import_system_and_the_metadata_agree(facts):
 def test_a_missing_name_tells_why(facts, how, kind):
     raised, text = facts[how]
     assert raised == kind
-    assert "jit" in text and "TorchScript" in text and "Instead: " in text
+    assert "fx" in text and "graph of PyTorch operators" in text and "Instead: " in text
 
 
 def test_internals_are_not_torch_modules(facts):

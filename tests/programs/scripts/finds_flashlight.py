@@ -28,15 +28,15 @@ def error_of(action):
 
 
 def import_from_torch():
-    from torch import jit
+    from torch import fx
 
-    return jit
+    return fx
 
 
 def import_missing_module():
-    import torch.jit.annotations
+    import torch.fx.graph
 
-    return torch.jit
+    return torch.fx
 
 
 def import_internals():
@@ -72,7 +72,7 @@ def facts():
             for name in ("torch", "torch.nn", "torch.nn.functional", "torch.optim.adam")
         ],
         "absent": [
-            importlib.util.find_spec(name) is None for name in ("torch.nothing", "torch.jit")
+            importlib.util.find_spec(name) is None for name in ("torch.nothing", "torch.fx")
         ],
         "version": [importlib.metadata.version("torch"), torch.__version__],
         "distribution": distribution.metadata["Name"],
@@ -84,7 +84,7 @@ def facts():
         "real torch": any(name.startswith("torch._C") for name in sys.modules),
         "pickled": isinstance(pickle.loads(pickle.dumps(Config(0.5))), Config),
         "pickled class": pickle.loads(pickle.dumps(nn.Linear)) is nn.Linear,
-        "attribute": error_of(lambda: torch.jit),
+        "attribute": error_of(lambda: torch.fx),
         "import from": error_of(import_from_torch),
         "import": error_of(import_missing_module),
         "internals": error_of(import_internals),
