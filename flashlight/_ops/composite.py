@@ -90,6 +90,8 @@ def as_method(function, name=None) -> Any:
 def _composite_out(name, result, out):
     pairs = zip(out, result) if isinstance(result, tuple) else [(out, result)]
     for target, value in pairs:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
         if not isinstance(target, Tensor):
             raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(target).__name__}")
         if local.grad_enabled and (value._node is not None or target._node is not None):

@@ -316,6 +316,8 @@ type_.__name__ = type_.__qualname__ = "type"
 
 def type_as(self, other):
     """Return this tensor as the dtype, and on the device, of `other`."""
+    if not isinstance(other, Tensor):
+        raise invalid_combination("type_as", (other,), {})
     return self.to(dtype=other.dtype, device=other.device)
 
 
@@ -595,6 +597,8 @@ def resize_(self, *sizes, memory_format=contiguous_format):
 
 def resize_as_(self, the_template, *, memory_format=contiguous_format):
     """Change the size in place to that of another tensor."""
+    if not isinstance(the_template, Tensor):
+        raise invalid_combination("resize_as_", (the_template,), {})
     return resize_(self, the_template.shape, memory_format=memory_format)
 
 

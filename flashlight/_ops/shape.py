@@ -528,6 +528,8 @@ def view_as(self, other):
 
 def reshape_as(self, other):
     """Return this tensor in the size of `other`."""
+    if not isinstance(other, Tensor):
+        raise invalid_combination("reshape_as", (other,), {})
     return reshape(self, other.shape)
 
 

@@ -36,7 +36,7 @@ from . import watched_mlx
 #: What an error may be. Anything else is asked of PyTorch too.
 KNOWN = (RuntimeError, TypeError, ValueError, IndexError)
 #: Seconds without a sign of life after which a worker counts as hung.
-PATIENCE = 30
+PATIENCE = 60
 #: Bytes that a worker believes to be free, and the address space that it gets.
 FREE, SPACE = 1 << 30, 8 << 30
 #: Names that change settings, start threads, or have effects outside the process.
@@ -195,7 +195,7 @@ class Source:
                 kinds = op.supported_dtypes("cpu")
                 kind = min(kinds or FALLBACK, key=lambda kind: (kind is not torch.float32, str(kind)))
                 with contextlib.suppress(Exception):
-                    for sample in itertools.islice(op.sample_inputs("cpu", kind), 16):
+                    for sample in itertools.islice(op.sample_inputs("cpu", kind, set_seed=False), 8):
                         call = Call(path, [sample.input, *sample.args], dict(sample.kwargs))
                         if portable(call.args) and portable(call.kwargs):
                             self.samples[path].append(call)
@@ -467,8 +467,8 @@ def hostile_calls(calls: int, seed: int = 0, start: int = 0):
                 elif word == "end":
                     return
                 elif not line:
-                    worker.wait()
                     lines = worker.stderr.read().strip().splitlines()
+                    worker.wait()
                     told = " | ".join(lines[:1] + [t.strip() for t in lines if "flashlight" in t][:4])
                     yield start, call, "crash", f"exit {worker.returncode}: {told}"
                     if not call:
@@ -477,7 +477,7 @@ def hostile_calls(calls: int, seed: int = 0, start: int = 0):
                     break
         finally:
             worker.kill()
-            worker.wait()
+            worker.communicate()
 
 
 def main() -> None:
