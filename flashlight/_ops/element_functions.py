@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 
-from .._core.tensor import from_host
+from .._core.tensor import Tensor, from_host
 from .conversion import memory_format
+from .explained import invalid_combination
 from .reduction import any as any_
 
 
@@ -21,6 +22,8 @@ def _check_plain(name, *tensors):
 
 def _with_each(name, tensor, function, *others):
     """Replace each element by the function of it and those of `others` at its place."""
+    if not all(isinstance(other, Tensor) for other in others):
+        raise invalid_combination(name, others, {})
     _check_plain(name, tensor, *others)
     columns = [t.expand(tensor.shape).reshape(-1).tolist() for t in (tensor, *others)]
     values = [function(*row) for row in zip(*columns)]

@@ -15,7 +15,7 @@ from .hostile import hostile_calls
 from .side_by_side import check, check_error
 
 #: `FLASHLIGHT_HOSTILE_CALLS=20000 pytest tests/ops/test_hostile_calls.py` runs many more.
-CALLS = int(os.environ.get("FLASHLIGHT_HOSTILE_CALLS", "1500"))
+CALLS = int(os.environ.get("FLASHLIGHT_HOSTILE_CALLS", "500"))
 SEED = int(os.environ.get("FLASHLIGHT_HOSTILE_SEED", "0"))
 
 
