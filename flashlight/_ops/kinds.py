@@ -246,8 +246,8 @@ def _binary(operation, kernel, general):
         if len(pending) > LIMIT:
             flush(pending)
         if input._node is not None or (kind is None and other._node is not None):
-            if local.recording and kind is None and operation.differentiable:
-                _record_pair(operation, input, other, result)
+            if local.recording and operation.differentiable:
+                _record_pair(operation, input, other, result, kind is not None)
             elif local.grad_enabled and operation.differentiable:
                 inputs = [input, other] if kind is None else [input]
                 operation.record([input, other, *operation.defaults[2:]], inputs, result)
@@ -278,36 +278,41 @@ def _learn_binary(operation, known, key, layout, result, kind):
     known[key] = made
 
 
-def _record_pair(operation, input, other, result):
-    """`Operation.record` for two tensors and one result, without its generality."""
-    node = new(operation.node_class)
-    left, right = input._node, other._node
-    if left is STALE:
-        left = renew(input)
-    if right is STALE:
-        right = renew(other)
-    node.edges = (None if left is None else (left, input._index),
-                  None if right is None else (right, other._index))
+def _record_pair(operation, input, other, result, by_number):
+    """`Operation.record` for two operands and one result, without its generality."""
     layout = result._layout
     if layout.dtype.category < 2:
         return
+    node = new(operation.node_class)
+    left = input._node
+    if left is STALE:
+        left = renew(input)
+    if by_number:
+        node.edges = ((left, input._index),)
+        which = 0  # else nobody's: a result without history is not recorded
+    else:
+        right = other._node
+        if right is STALE:
+            right = renew(other)
+        node.edges = (None if left is None else (left, input._index),
+                      None if right is None else (right, other._index))
+        which = (left is not None) + 2 * (right is not None)
     node.outputs = (layout,)
     node.sequence = sequence()
-    which = (left is not None) + 2 * (right is not None)
     plan = operation.pair_plans[which]
     if plan is None:
-        mask = left is not None, right is not None
-        plan = operation.pair_plans[which] = operation.plan(mask, (1, 1))
+        mask = tuple([edge is not None for edge in node.edges])
+        plan = operation.plan(mask, (1, 0) if by_number else (1, 1))
+        operation.pair_plans[which] = plan
     node.plan = plan
     if plan.automatic:
-        operation.save(
-            node, [input, other, *operation.defaults[2:]], [input, other], (result,), None
-        )
+        inputs = [input] if by_number else [input, other]
+        operation.save(node, [input, other, *operation.defaults[2:]], inputs, (result,), None)
     else:
         saved = node.saved = {}
         for name in plan.names:
             if name == "other":
-                saved[name] = Saved(other)
+                saved[name] = other if by_number else Saved(other)
             elif name == "input":
                 saved[name] = Saved(input)
             else:

@@ -241,6 +241,8 @@ def _lu_factor_ex(A: mx.array, pivot=True) -> mx.array:
             zero = diagonal == 0
             first = mx.argmax(zero, axis=-1).astype(mx.int32) + 1
             info = mx.where(mx.any(zero, axis=-1), first, mx.zeros_like(first))
+            # MLX loses the memory of one factor if the others are dropped before they are computed.
+            is_traced(packed, order)
             return packed, order.astype(mx.int32) + 1, info
     host = to_numpy(A, "linalg.lu_factor")
     packed, pivots, info = each(lambda m: lu_steps(m, pivot), host, batch=batch)
