@@ -19,8 +19,8 @@ OTHERS = (
 
 def plain(value):
     """All elements, of one tensor or several."""
-    return sum((plain(item) for item in value), []) if isinstance(value, tuple) else [
-        float(number) for number in value.flatten().tolist()]
+    tensors = value if isinstance(value, tuple) else (value,)
+    return [float(number) for tensor in tensors for number in tensor.flatten().tolist()]
 
 
 @pytest.mark.parametrize("name", [*REDUCTIONS, *OTHERS])
