@@ -15,7 +15,8 @@ from ._symbolic import SymBool, SymFloat, SymInt
 from .storage import TypedStorage as Storage
 
 _int, _float, _bool, _complex, _str, _bytes = int, float, bool, complex, str, bytes
-_device, _dtype, _layout = device, dtype, layout
+_dtype, _layout = dtype, layout
+_device: TypeAlias = device
 _TensorOrTensors: TypeAlias = Tensor | Sequence[Tensor]
 _TensorOrOptionalTensors: TypeAlias = Tensor | Sequence[Tensor | None]
 _TensorOrTensorsOrGradEdge: TypeAlias = Any

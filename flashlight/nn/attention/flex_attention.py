@@ -334,10 +334,9 @@ def _check_options(options: FlexKernelOptions | None) -> None:
             "it: please specify the desired BACKEND only."
         )
     backends = get_args(_Backend)
-    if options.get("BACKEND", "AUTO") not in backends:
-        raise ValueError(
-            f"Invalid BACKEND value '{options['BACKEND']}'. Must be one of {backends}"
-        )
+    backend = options.get("BACKEND", "AUTO")
+    if backend not in backends:
+        raise ValueError(f"Invalid BACKEND value '{backend}'. Must be one of {backends}")
     for name in ("OUTPUT_LOGSUMEXP", "OUTPUT_MAX"):
         if name in options:
             raise AssertionError(f"{name} must not be in kernel_options")
