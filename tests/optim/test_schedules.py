@@ -202,7 +202,8 @@ def test_averaged_models(options):
         results.append({name: to_numpy(value) for name, value in averaged.state_dict().items()})
     assert list(results[0]) == list(results[1])
     for name, expected in results[0].items():
-        np.testing.assert_allclose(results[1][name], expected, rtol=2e-5, atol=1e-6, err_msg=name)
+        # Batch normalization cancels most of the gradient: what is left has its rounding.
+        np.testing.assert_allclose(results[1][name], expected, rtol=2e-5, atol=5e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("strategy", ["cos", "linear"])

@@ -81,7 +81,10 @@ def facts():
             for found in importlib.metadata.distributions()
             if found.metadata["Name"] == "torch"
         ),
-        "real torch": any(name.startswith("torch._C") for name in sys.modules),
+        "real torch": any(
+            name.partition(".")[0] == "torch" and not module.__name__.startswith("flashlight")
+            for name, module in sys.modules.items()
+        ),
         "pickled": isinstance(pickle.loads(pickle.dumps(Config(0.5))), Config),
         "pickled class": pickle.loads(pickle.dumps(nn.Linear)) is nn.Linear,
         "attribute": error_of(lambda: torch.fx),
