@@ -237,12 +237,13 @@ def _lu_factor_ex(A: mx.array, pivot=True) -> mx.array:
     if pivot and A.dtype != mx.complex64 and A.shape[-1] == A.shape[-2]:
         with mx.stream(STREAMS.cpu):
             packed, order = mx.linalg.lu_factor(A)
+            if not is_traced(packed, order):
+                # Views of MLX's factors can outlive their memory; those of copies do not.
+                packed, order = from_numpy(np.array(packed)), from_numpy(np.array(order))
             diagonal = mx.diagonal(packed, 0, -2, -1)
             zero = diagonal == 0
             first = mx.argmax(zero, axis=-1).astype(mx.int32) + 1
             info = mx.where(mx.any(zero, axis=-1), first, mx.zeros_like(first))
-            # MLX loses the memory of one factor if the others are dropped before they are computed.
-            is_traced(packed, order)
             return packed, order.astype(mx.int32) + 1, info
     host = to_numpy(A, "linalg.lu_factor")
     packed, pivots, info = each(lambda m: lu_steps(m, pivot), host, batch=batch)
