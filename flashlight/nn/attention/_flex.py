@@ -49,6 +49,20 @@ class Work(NamedTuple):
     scale: float
 
 
+def check_heads(heads: int, key_heads: int, enable_gqa: bool) -> None:
+    """Raise ValueError for numbers of heads of queries and keys that do not fit together."""
+    if not enable_gqa and heads != key_heads:
+        raise ValueError(
+            "Expect query and key/value to have the same number of heads but got "
+            f"Hq={heads} and Hkv={key_heads}. Try setting enable_gqa=True for GQA."
+        )
+    if enable_gqa and heads % key_heads:
+        raise ValueError(
+            "Expect number of query heads to be a multiple of kv heads for GQA but got "
+            f"Hq={heads} and Hkv={key_heads}."
+        )
+
+
 def attend(work: Work, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(B, H, L, E), (B or 1, H', S, E), (B or 1, H', S, V) -> (B, H, L, V), (B, H, L), (B, H, L).
 

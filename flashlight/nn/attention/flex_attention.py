@@ -27,7 +27,7 @@ from flashlight.nn.attention._block_mask import (
     _sliced_mask_mod_error,
     noop_mask,
 )
-from flashlight.nn.attention._flex import Work, attend, over_positions
+from flashlight.nn.attention._flex import Work, attend, check_heads, over_positions
 from flashlight.nn.attention._tiles import EMPTY, FULL, PARTIAL, budget, whole
 
 __all__ = [
@@ -361,16 +361,7 @@ def _check_tensors(query, key, value, mask, enable_gqa) -> None:
     if query.dim() != 4 or key.dim() != 4 or value.dim() != 4:
         raise NotImplementedError("NYI: query, key, and value must be 4D tensors")
     heads, key_heads = query.size(1), key.size(1)
-    if not enable_gqa and heads != key_heads:
-        raise ValueError(
-            "Expect query and key/value to have the same number of heads but got "
-            f"Hq={heads} and Hkv={key_heads}. Try setting enable_gqa=True for GQA."
-        )
-    if enable_gqa and heads % key_heads:
-        raise ValueError(
-            "Expect number of query heads to be a multiple of kv heads for GQA but got "
-            f"Hq={heads} and Hkv={key_heads}."
-        )
+    check_heads(heads, key_heads, enable_gqa)
     batch, key_batch = query.size(0), key.size(0)
     if batch == key_batch:
         return

@@ -12,7 +12,7 @@ import numpy as np
 
 import flashlight as torch
 from flashlight import Tensor
-from flashlight.nn.attention._flex import Work, attend
+from flashlight.nn.attention._flex import Work, attend, check_heads
 from flashlight.nn.attention._tiles import EMPTY, FULL, PARTIAL
 
 __all__ = ["varlen_attn", "varlen_attn_out", "AuxRequest"]
@@ -54,16 +54,7 @@ def varlen_attn(
     """
     heads = query.size(1)
     key_heads = key.size(1 if block_table is None else 2)
-    if not enable_gqa and heads != key_heads:
-        raise ValueError(
-            "Expect query and key/value to have the same number of heads but got "
-            f"Hq={heads} and Hkv={key_heads}. Try setting enable_gqa=True for GQA."
-        )
-    if enable_gqa and heads % key_heads:
-        raise ValueError(
-            "Expect number of query heads to be a multiple of kv heads for GQA but got "
-            f"Hq={heads} and Hkv={key_heads}."
-        )
+    check_heads(heads, key_heads, enable_gqa)
     if len(window_size) != 2:
         raise ValueError(f"window_size must have length 2, got {len(window_size)}")
     if torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value)):
